@@ -1,0 +1,51 @@
+# Everything here does its own set-up: Python 3.11 or newer, make and git are enough. `make help` lists it.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench docs screenshots clean setup setup-demo peers
+
+PY := .venv/bin/python
+# Arguments for pytest: make test ARGS="tests/person -k consent"
+ARGS ?=
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || \
+		sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+demo: setup-demo ## Run the guided first contact on this machine; YES=1 runs it unattended
+	@.venv/bin/aauth demo $(if $(filter-out 0 no false,$(YES)),--yes)
+
+test: setup peers ## Run the whole test suite; ARGS=... is passed to pytest
+	@scripts/with-postgres $(PY) -m pytest -q $(ARGS)
+
+check: setup ## Lint, format, types, layers and generated documents
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports --no-cache --no-logo
+	$(PY) scripts/conformance.py --check
+
+format: setup ## Put the code in the house format
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: setup ## Measure, print and write bench/results.json
+	$(PY) bench/run.py
+
+docs: setup ## Write docs/conformance.md anew from the tests
+	$(PY) scripts/conformance.py
+
+screenshots: setup ## Take the pictures in docs/pictures anew, in Chromium
+	AAUTHLIB_PICTURES=docs/pictures $(PY) -m pytest -q -m browser
+
+clean: ## Remove the environment and everything generated
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache tests/interop/node/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup:
+	@scripts/bootstrap dev
+
+setup-demo:
+	@scripts/bootstrap demo
+
+peers:
+	@scripts/interop-node

@@ -1,0 +1,1 @@
+"""aauthlib: agents that prove who they are on every HTTP request (AAuth)."""

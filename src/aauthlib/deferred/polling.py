@@ -1,0 +1,169 @@
+"""The client side of deferred responses: one flow that follows a `202` to its end (#deferred-responses)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urljoin
+
+import msgspec
+
+from ..effects import Answer, Clock, Direct, Flow, Report, Send, Sleep
+from ..errors import AAuthError, Expired
+from ..http import Fields, Request, Response
+from ..identifiers import origin_of
+from ..messages.headers import parse_retry_after
+from ..messages.problems import error_of
+from ..messages.requirement import APPROVAL, CLARIFICATION, INTERACTION, Requirement
+from .machine import POLLING, Action
+
+__all__ = ["DEFAULT_POLL_INTERVAL_S", "PollPolicy", "UnsupportedRequirement", "follow", "withdraw"]
+
+DEFAULT_POLL_INTERVAL_S = 5.0
+_SLOW_DOWN_S = 5.0
+_MAX_INTERVAL_S = 300.0
+_MAX_CLARIFICATIONS = 5
+
+
+class UnsupportedRequirement(AAuthError):
+    """The server requires something this client does not know or was not set up to do (#requirement-values)."""
+
+    def __init__(self, detail: str, requirement: Requirement | None = None) -> None:
+        super().__init__(detail)
+        self.requirement = requirement
+
+
+class PollPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How long and how patiently to poll. Seconds."""
+
+    wait_s: int = 45
+    """Sent as `Prefer: wait`."""
+    deadline_s: float = 900.0
+    """After which the client gives up (`Expired`) and withdraws the request."""
+
+
+def follow(
+    first: Response,
+    *,
+    url: str,
+    sign: Callable[[Request], Request],
+    clock: Clock,
+    policy: PollPolicy,
+    on_open: Callable[[str], None] = lambda url: None,
+    on_close: Callable[[str], None] = lambda url: None,
+    unknown_requirement_ok: bool = False,
+) -> Flow[Response]:
+    """Follow a `202` until a response that is not `202`, and return that response, whatever it says.
+
+    `url` is what was requested; the `Location` must be on its origin. `sign` signs each poll as it is sent. `on_open`
+    and `on_close` tell the application which pending URL it may withdraw (DELETE) if it stops.
+
+    Yields `Send`, `Sleep`, `Direct` (once, when the person is needed), `Answer` (a clarification) and `Report`. Raises
+    `UnsupportedRequirement` for one that cannot be met, `Expired` at the deadline, and `AAuthError` for a `202` that
+    breaks the protocol.
+    """
+    started = clock()
+    location = _location(first, url)
+    on_open(location)
+    response, extra_s, directed, asked = first, 0.0, False, 0
+    while True:
+        if response.status == 202:
+            requirement = _requirement(response)
+            if requirement is not None and requirement.value == INTERACTION and not directed:
+                directed = True
+                if requirement.url is None or requirement.code is None:
+                    raise AAuthError("The server asks for an interaction without saying where or with which code.")
+                yield Direct(requirement.url, requirement.code, origin_of(location))
+            elif requirement is not None and requirement.value == CLARIFICATION:
+                asked += 1
+                withdrawn = yield from _clarify(response, location, sign, asked)
+                if withdrawn:
+                    on_close(location)
+                    raise UnsupportedRequirement("The person asked a question and no answer was given.", requirement)
+            elif (
+                requirement is not None
+                and requirement.value not in (INTERACTION, APPROVAL)
+                and not unknown_requirement_ok
+            ):
+                raise UnsupportedRequirement(f"The server requires {requirement.value}.", requirement)
+            yield Report("waiting", {"url": location, "status": _status(response), "since_s": clock() - started})
+        retry_after_s = parse_retry_after(response.headers, now=clock(), default_s=DEFAULT_POLL_INTERVAL_S)
+        pause = min(retry_after_s + extra_s, _MAX_INTERVAL_S)
+        if clock() + pause - started > policy.deadline_s:
+            raise Expired(f"No decision within {int(policy.deadline_s)} seconds; the request is withdrawn.")
+        if pause > 0:
+            yield Sleep(pause)
+        request = Request("GET", location, Fields({"prefer": f"wait={policy.wait_s}", "accept": "application/json"}))
+        polled: Response = yield Send(sign(request), timeout_s=policy.wait_s + 15.0)
+        response = polled
+        match POLLING.get(response.status, Action.FAIL):
+            case Action.POLL:
+                _check_location(response, location)
+            case Action.SLOW_DOWN:
+                extra_s += _SLOW_DOWN_S
+            case Action.BACK_OFF:
+                continue
+            case _:
+                on_close(location)
+                return response
+
+
+def _clarify(response: Response, location: str, sign: Callable[[Request], Request], asked: int) -> Flow[bool]:
+    """Get the question answered (#agent-response-to-clarification). Returns whether the request was withdrawn."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = {}
+    question = body.get("clarification") if isinstance(body, dict) else None
+    if not isinstance(question, str) or asked > _MAX_CLARIFICATIONS:
+        answer = None
+    else:
+        options = body.get("options")
+        timeout = body.get("timeout")
+        answer = yield Answer(
+            question,
+            tuple(option for option in options if isinstance(option, str)) if isinstance(options, list) else (),
+            float(timeout) if isinstance(timeout, int | float) else None,
+        )
+    if answer is None:
+        yield Send(sign(Request("DELETE", location)))
+        return True
+    document = {"action": "clarification_response", "clarification_response": answer}
+    post = Request("POST", location, Fields({"content-type": "application/json"}), msgspec.json.encode(document))
+    result = yield Send(sign(post))
+    if result.status >= 400:
+        raise error_of(result)
+    return False
+
+
+def withdraw(location: str, sign: Callable[[Request], Request]) -> Flow[None]:
+    """Cancel a pending request at the server (#cancel-request)."""
+    yield Send(sign(Request("DELETE", location)), timeout_s=5.0)
+
+
+def _location(response: Response, url: str) -> str:
+    value = response.headers.get("location")
+    if not value:
+        raise AAuthError("The server answered 202 without a Location to poll.")
+    location = urljoin(url, value)
+    if origin_of(location) != origin_of(url) or "#" in location:
+        raise AAuthError("The server's pending URL is on another origin, so it is not polled.")
+    return location
+
+
+def _check_location(response: Response, location: str) -> None:
+    if response.headers.get("location") is not None and _location(response, location) != location:
+        raise AAuthError("The server moved its pending URL while it was being polled.")
+
+
+def _requirement(response: Response) -> Requirement | None:
+    header = response.headers.get("aauth-requirement")
+    return Requirement.parse(header) if header is not None else None
+
+
+def _status(response: Response) -> str:
+    try:
+        body = response.json()
+    except ValueError:
+        return "pending"
+    status = body.get("status") if isinstance(body, dict) else None
+    return status if status in ("pending", "interacting") else "pending"

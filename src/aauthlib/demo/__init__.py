@@ -1,0 +1,1 @@
+"""The demo: five roles as real servers on this machine, and one guided first contact."""

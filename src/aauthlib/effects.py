@@ -1,0 +1,104 @@
+"""What a sans-I/O flow asks of the outside world.
+
+Every flow in this library that talks (the agent's challenge loop, verification that needs an issuer's key, discovery,
+polling) is a generator: it yields one of these values and is sent the answer. Drivers in `transport` carry them out,
+one blocking, one asynchronous, so no flow is written twice. A failed effect is thrown into the generator as an
+`AAuthError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+from .http import Request
+
+__all__ = ["Answer", "Clock", "Direct", "Effect", "FindKey", "FindMetadata", "Flow", "Report", "Send", "Sleep"]
+
+#: Unix time in seconds. Injected everywhere, so that tests decide what time it is.
+Clock: TypeAlias = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a request as it is; answered with a `Response`."""
+
+    request: Request
+    timeout_s: float = 10.0
+    max_body_bytes: int = 1_048_576
+    discovery: bool = False
+    """A fetch of metadata or keys, unsigned, subject to the strictest bounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait `seconds`; answered with `None`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FindKey:
+    """Find the key `kid` of `issuer` through `{issuer}/.well-known/{dwk}`; answered with a `PublicKey`.
+
+    `changed_since_use` says that the key found before failed to verify, so a copy that is not fresh enough should be
+    fetched anew (#jwks-discovery). Failure is `UnknownKey`, `IssuerMissing`, `IssuerMismatch`, `InvalidKey` or
+    `UnsupportedAlgorithm`.
+    """
+
+    issuer: str
+    dwk: str
+    kid: str
+    changed_since_use: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FindMetadata:
+    """Find the metadata document `dwk` of `issuer`; answered with the decoded JSON object, `issuer` checked."""
+
+    issuer: str
+    dwk: str
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """Direct the person to `url` with `code` (#interaction-required); answered with `None` at once.
+
+    How is the application's choice: open a browser, print the URL, the code and a QR code, call back.
+    """
+
+    url: str
+    code: str
+    server: str
+    """The origin that asks."""
+
+    @property
+    def person_url(self) -> str:
+        """`{url}?code={code}`, what a browser is opened at."""
+        return f"{self.url}?code={self.code}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer a clarification question (#clarification-chat); answered with Markdown text, or `None` to withdraw."""
+
+    question: str
+    options: tuple[str, ...] = ()
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Something worth telling whoever watches (the `-v` of the command); answered with `None`."""
+
+    event: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+Effect: TypeAlias = Send | Sleep | FindKey | FindMetadata | Direct | Answer | Report
+
+_T = TypeVar("_T")
+
+#: A generator that yields effects and returns a `_T`.
+Flow: TypeAlias = Generator[Effect, Any, _T]

@@ -1,0 +1,46 @@
+"""Structured Fields (RFC 9651) with bounds: thin wrappers over `http_sf` with one failure each.
+
+The rest of the library sees plain Python values: a Token is `Token`, a String `str`, a Byte Sequence `bytes`, an
+Integer `int`, a Boolean `bool`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import http_sf
+from http_sf import Token
+
+__all__ = ["MAX_FIELD_LENGTH", "FieldError", "Token", "parse_dictionary", "parse_list", "serialize"]
+
+#: Longest field value parsed, in characters. Room for two of the longest JWTs.
+MAX_FIELD_LENGTH = 40_960
+
+
+class FieldError(ValueError):
+    """A header field is not the structured field it should be."""
+
+
+def _parse(value: str, kind: str) -> Any:
+    if len(value) > MAX_FIELD_LENGTH:
+        raise FieldError("the field is too long")
+    try:
+        return http_sf.parse(value.encode("ascii"), tltype=kind)
+    except (http_sf.StructuredFieldError, UnicodeEncodeError, ValueError) as error:
+        raise FieldError("the field is not a well-formed structured field") from error
+
+
+def parse_dictionary(value: str) -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Parse a Dictionary: key to (value, parameters). An inner list's value is a list of (item, parameters)."""
+    return cast("dict[str, tuple[Any, dict[str, Any]]]", _parse(value, "dictionary"))
+
+
+def parse_list(value: str) -> list[tuple[Any, dict[str, Any]]]:
+    """Parse a List: (value, parameters) each."""
+    return cast("list[tuple[Any, dict[str, Any]]]", _parse(value, "list"))
+
+
+def serialize(value: Mapping[str, Any] | list[Any] | tuple[Any, Any]) -> str:
+    """Serialise a Dictionary (mapping), List (list) or Item (pair of value and parameters)."""
+    return http_sf.ser(cast("Any", value))

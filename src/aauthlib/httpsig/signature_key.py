@@ -1,0 +1,134 @@
+"""The `Signature-Key` header and its schemes (HTTP Signature Keys, Section 3; #keying-material).
+
+A scheme value says how to obtain the key, and nothing about whether to trust it. New schemes are rows in `_SCHEMES`;
+an unknown one is never an error here, since a verifier must ignore members it does not select.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ..errors import InvalidJWT, InvalidKey, InvalidSignature
+from ..fields import FieldError, Token, parse_dictionary, serialize
+from ..keys import PublicKey
+
+__all__ = ["HWK", "JKTJWT", "JWKSURI", "JWT", "SignatureKey", "UnknownScheme", "dump", "parse"]
+
+_MAX_PARAMETER_LENGTH = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class HWK:
+    """`hwk`: a public key inline, for pseudonymous callers (Section 3.4)."""
+
+    scheme = "hwk"
+    jwk: Mapping[str, str]
+
+    @classmethod
+    def of(cls, key: PublicKey) -> HWK:
+        return cls(dict(key.jwk))
+
+    def parameters(self) -> dict[str, Any]:
+        return dict(self.jwk)
+
+
+@dataclass(frozen=True, slots=True)
+class JWT:
+    """`jwt`: a token whose `cnf.jwk` is the key (Section 3.8). Agent, person and auth tokens travel here."""
+
+    scheme = "jwt"
+    jwt: str
+
+    def parameters(self) -> dict[str, Any]:
+        return {"jwt": self.jwt}
+
+
+@dataclass(frozen=True, slots=True)
+class JKTJWT:
+    """`jkt-jwt`: a durable key delegates to an ephemeral one (Section 3.5). Used to refresh at an agent provider."""
+
+    scheme = "jkt-jwt"
+    jwt: str
+
+    def parameters(self) -> dict[str, Any]:
+        return {"jwt": self.jwt}
+
+
+@dataclass(frozen=True, slots=True)
+class JWKSURI:
+    """`jwks_uri`: a server signing in its own right (Section 3.6)."""
+
+    scheme = "jwks_uri"
+    id: str
+    dwk: str
+    kid: str
+
+    def parameters(self) -> dict[str, Any]:
+        return {"id": self.id, "dwk": self.dwk, "kid": self.kid}
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownScheme:
+    """A scheme this library does not implement; selecting it ends in `unsupported_scheme`."""
+
+    scheme: str
+
+
+SignatureKey: TypeAlias = HWK | JWT | JKTJWT | JWKSURI
+
+
+def _strings(parameters: Mapping[str, Any], *names: str) -> tuple[str, ...]:
+    values = tuple(parameters.get(name) for name in names)
+    if not all(isinstance(value, str) and 0 < len(value) <= _MAX_PARAMETER_LENGTH for value in values):
+        raise InvalidKey(f"This Signature-Key scheme needs the string parameters {', '.join(names)}.")
+    return tuple(str(value) for value in values)
+
+
+def _hwk(parameters: Mapping[str, Any]) -> HWK:
+    if "kid" in parameters:
+        raise InvalidKey("The hwk scheme carries its key inline and must not name a kid.")
+    return HWK({name: value for name, value in parameters.items() if isinstance(value, str)})
+
+
+def _jwt_parameter(parameters: Mapping[str, Any]) -> str:
+    value = parameters.get("jwt")
+    if not isinstance(value, str) or not value or len(value) > _MAX_PARAMETER_LENGTH:
+        raise InvalidJWT("This Signature-Key scheme needs a jwt string parameter of acceptable length.")
+    return value
+
+
+_SCHEMES: Mapping[str, Callable[[Mapping[str, Any]], SignatureKey]] = {
+    "hwk": _hwk,
+    "jwt": lambda parameters: JWT(_jwt_parameter(parameters)),
+    "jkt-jwt": lambda parameters: JKTJWT(_jwt_parameter(parameters)),
+    "jwks_uri": lambda parameters: JWKSURI(*_strings(parameters, "id", "dwk", "kid")),
+}
+
+
+def parse(value: str) -> dict[str, Callable[[], SignatureKey | UnknownScheme]]:
+    """Read a `Signature-Key` header: label to a loader of its scheme.
+
+    Loading is left to the caller, so that a member nobody selects cannot fail the request (Section 3). A loader
+    raises `InvalidKey` or `InvalidJWT`; `parse` itself raises `InvalidSignature` when the header is no dictionary.
+    """
+    try:
+        members = parse_dictionary(value)
+    except FieldError as error:
+        raise InvalidSignature("Signature-Key is not a well-formed dictionary.") from error
+    return {label: _loader(*member) for label, member in members.items()}
+
+
+def _loader(scheme: Any, parameters: Mapping[str, Any]) -> Callable[[], SignatureKey | UnknownScheme]:
+    def load() -> SignatureKey | UnknownScheme:
+        name = str(scheme) if isinstance(scheme, Token) else ""
+        reader = _SCHEMES.get(name)
+        return reader(parameters) if reader else UnknownScheme(name)
+
+    return load
+
+
+def dump(label: str, key: SignatureKey) -> str:
+    """The `Signature-Key` header for one signature."""
+    return serialize({label: (Token(key.scheme), key.parameters())})

@@ -1,0 +1,349 @@
+"""Keys: public and private JWKs with a fully-specified `alg`, thumbprints, JWK sets.
+
+HTTP Signature Keys, Section 3.3 (Algorithm Determination) and #signature-algorithms: the key alone determines the
+algorithm. `alg` must be present and fully specified, and `kty` and `crv` must agree with it. A new algorithm is one
+row in `ALGORITHMS`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature as _BadSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+
+from .base64url import b64url_decode, b64url_encode
+from .errors import InvalidKey, UnknownKey, UnsupportedAlgorithm
+
+__all__ = ["ALGORITHMS", "DEFAULT_ALGORITHMS", "JWKS", "Algorithm", "PublicKey", "SigningKey", "thumbprint"]
+
+_MAX_MEMBER_LENGTH = 4096
+_MAX_KEYS_IN_SET = 100
+_B64URL = re.compile(r"[A-Za-z0-9_-]+\Z")
+
+# The eight points of small order on Curve25519 in their encodings, and the non-canonical spellings of them. A
+# "signature" under such a key can be made by anybody, so a token or pseudonym bound to one proves nothing.
+_SMALL_ORDER_ED25519 = frozenset(
+    bytes.fromhex(point)
+    for point in (
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000080",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0000000000000000000000000000000000000000000000000000000000000080",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """How one fully-specified JOSE algorithm reads, writes, signs and verifies."""
+
+    name: str
+    kty: str
+    crv: str | None
+    members: tuple[str, ...]
+    """Public members beside `kty` and `crv`, all of them required (RFC 7638 hashes exactly these)."""
+    load_public: Callable[[Mapping[str, Any]], Any]
+    load_private: Callable[[Mapping[str, Any]], Any]
+    dump_private: Callable[[Any], dict[str, str]]
+    generate: Callable[[], Any]
+    sign: Callable[[Any, bytes], bytes]
+    verify: Callable[[Any, bytes, bytes], None]
+    """Raises `cryptography.exceptions.InvalidSignature`."""
+
+
+def _octets(jwk: Mapping[str, Any], member: str, length: int) -> bytes:
+    value = jwk.get(member)
+    if not isinstance(value, str) or len(value) > _MAX_MEMBER_LENGTH or not _B64URL.match(value):
+        raise InvalidKey(f"The key's {member} member must be an unpadded base64url string.")
+    try:
+        octets = b64url_decode(value)
+    except ValueError as error:
+        raise InvalidKey(f"The key's {member} member is not canonical base64url.") from error
+    if len(octets) != length:
+        raise InvalidKey(f"The key's {member} member must hold {length} bytes.")
+    return octets
+
+
+def _ed25519_public(jwk: Mapping[str, Any]) -> ed25519.Ed25519PublicKey:
+    x = _octets(jwk, "x", 32)
+    if x in _SMALL_ORDER_ED25519:
+        raise InvalidKey("The key is a point of small order: anyone could sign under it.")
+    return ed25519.Ed25519PublicKey.from_public_bytes(x)
+
+
+def _ed25519_private(jwk: Mapping[str, Any]) -> ed25519.Ed25519PrivateKey:
+    return ed25519.Ed25519PrivateKey.from_private_bytes(_octets(jwk, "d", 32))
+
+
+def _ed25519_members(key: ed25519.Ed25519PrivateKey) -> dict[str, str]:
+    return {"x": b64url_encode(key.public_key().public_bytes_raw()), "d": b64url_encode(key.private_bytes_raw())}
+
+
+def _p256_public(jwk: Mapping[str, Any]) -> ec.EllipticCurvePublicKey:
+    x, y = _octets(jwk, "x", 32), _octets(jwk, "y", 32)
+    try:
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + x + y)
+    except ValueError as error:
+        raise InvalidKey("The key's x and y are not a point on P-256.") from error
+
+
+def _p256_private(jwk: Mapping[str, Any]) -> ec.EllipticCurvePrivateKey:
+    try:
+        return ec.derive_private_key(int.from_bytes(_octets(jwk, "d", 32), "big"), ec.SECP256R1())
+    except ValueError as error:
+        raise InvalidKey("The private key is out of range for P-256.") from error
+
+
+def _p256_members(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
+    private = key.private_numbers()
+    numbers = {"x": private.public_numbers.x, "y": private.public_numbers.y, "d": private.private_value}
+    return {name: b64url_encode(number.to_bytes(32, "big")) for name, number in numbers.items()}
+
+
+_SHA256 = ec.ECDSA(hashes.SHA256())
+
+
+def _p256_sign(key: ec.EllipticCurvePrivateKey, data: bytes) -> bytes:
+    r, s = decode_dss_signature(key.sign(data, _SHA256))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+def _p256_verify(key: ec.EllipticCurvePublicKey, signature: bytes, data: bytes) -> None:
+    if len(signature) != 64:
+        raise _BadSignature
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    key.verify(encode_dss_signature(r, s), data, _SHA256)
+
+
+ALGORITHMS: Mapping[str, Algorithm] = {
+    algorithm.name: algorithm
+    for algorithm in (
+        Algorithm(
+            name="Ed25519",
+            kty="OKP",
+            crv="Ed25519",
+            members=("x",),
+            load_public=_ed25519_public,
+            load_private=_ed25519_private,
+            dump_private=_ed25519_members,
+            generate=ed25519.Ed25519PrivateKey.generate,
+            sign=lambda key, data: key.sign(data),
+            verify=lambda key, signature, data: key.verify(signature, data),
+        ),
+        Algorithm(
+            name="ES256",
+            kty="EC",
+            crv="P-256",
+            members=("x", "y"),
+            load_public=_p256_public,
+            load_private=_p256_private,
+            dump_private=_p256_members,
+            generate=lambda: ec.generate_private_key(ec.SECP256R1()),
+            sign=_p256_sign,
+            verify=_p256_verify,
+        ),
+    )
+}
+
+#: What every party accepts unless told otherwise: the one that MUST and the one that SHOULD (#signature-algorithms).
+DEFAULT_ALGORITHMS: tuple[str, ...] = ("Ed25519", "ES256")
+
+
+def _algorithm(jwk: Mapping[str, Any], accepted: Iterable[str]) -> Algorithm:
+    """Algorithm Determination (HTTP Signature Keys, Section 3.3)."""
+    accepted = tuple(accepted)
+    alg = jwk.get("alg")
+    if not isinstance(alg, str) or alg not in accepted or alg not in ALGORITHMS:
+        shown = alg if isinstance(alg, str) and re.fullmatch(r"[A-Za-z0-9-]{1,32}", alg) else None
+        raise UnsupportedAlgorithm(
+            f"The key's alg is {shown or 'missing or malformed'}; this side accepts {', '.join(accepted)}.",
+            accepted=accepted,
+        )
+    algorithm = ALGORITHMS[alg]
+    if jwk.get("kty") != algorithm.kty or jwk.get("crv", algorithm.crv) != algorithm.crv:
+        raise InvalidKey(f"The key's kty or crv disagrees with its alg {alg}.")
+    if "crv" not in jwk and algorithm.crv is not None:
+        raise InvalidKey("The key has no crv member.")
+    return algorithm
+
+
+def thumbprint(jwk: Mapping[str, Any], hash_name: str = "sha256") -> str:
+    """JWK Thumbprint (RFC 7638), base64url without padding."""
+    required = {"OKP": ("crv", "kty", "x"), "EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n")}.get(
+        jwk.get("kty", "")
+    )
+    if required is None or not all(isinstance(jwk.get(member), str) for member in required):
+        raise InvalidKey("A thumbprint needs a complete OKP, EC or RSA key.")
+    # Every value is base64url or a registered name, so no JSON escaping can occur.
+    canonical = "{" + ",".join(f'"{member}":"{jwk[member]}"' for member in required) + "}"
+    return b64url_encode(hashlib.new(hash_name, canonical.encode("utf-8")).digest())
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A public key one can verify with. Two keys are equal when their thumbprints are."""
+
+    alg: str
+    jwk: Mapping[str, str] = field(compare=False)
+    """`kty`, `crv`, the public members and `alg`; nothing else, whatever the source carried."""
+    thumbprint: str
+    """RFC 7638, SHA-256."""
+    kid: str | None = field(default=None, compare=False)
+    _handle: Any = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def from_jwk(cls, jwk: Mapping[str, Any], *, accepted: Iterable[str] = DEFAULT_ALGORITHMS) -> PublicKey:
+        """Read a JWK.
+
+        Raises `UnsupportedAlgorithm` when `alg` is absent, polymorphic, symmetric or not in `accepted`, `InvalidKey`
+        when its members are missing, malformed or disagree. Members it does not know are dropped (RFC 7517,
+        Section 4); a private key is refused, since whoever sends one has lost it.
+        """
+        if not isinstance(jwk, Mapping):
+            raise InvalidKey("A JWK is a JSON object.")
+        if "d" in jwk:
+            raise InvalidKey("The key contains private members.")
+        return cls._load(jwk, accepted)
+
+    @classmethod
+    def _load(cls, jwk: Mapping[str, Any], accepted: Iterable[str]) -> PublicKey:
+        algorithm = _algorithm(jwk, accepted)
+        handle = algorithm.load_public(jwk)
+        public = {
+            "kty": algorithm.kty,
+            **({"crv": algorithm.crv} if algorithm.crv else {}),
+            **{member: jwk[member] for member in algorithm.members},
+            "alg": algorithm.name,
+        }
+        kid = jwk.get("kid")
+        return cls(algorithm.name, public, thumbprint(public), kid if isinstance(kid, str) else None, handle)
+
+    def verify(self, signature: bytes, data: bytes) -> bool:
+        """Whether this key signed `data`."""
+        try:
+            ALGORITHMS[self.alg].verify(self._handle, signature, data)
+        except _BadSignature:
+            return False
+        return True
+
+    def to_jwk(self, *, kid: str | None = None) -> dict[str, str]:
+        """The public JWK, with `kid` when given or known."""
+        kid = kid or self.kid
+        return {**self.jwk, **({"kid": kid} if kid else {})}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SigningKey:
+    """A private key. Its `repr` shows only the thumbprint."""
+
+    public: PublicKey
+    _handle: Any = field(compare=False)
+
+    @property
+    def alg(self) -> str:
+        return self.public.alg
+
+    @property
+    def kid(self) -> str:
+        """The `kid` it is published under: the one it was loaded with, else its thumbprint."""
+        return self.public.kid or self.public.thumbprint
+
+    @property
+    def thumbprint(self) -> str:
+        return self.public.thumbprint
+
+    def __repr__(self) -> str:
+        return f"SigningKey(alg={self.alg!r}, thumbprint={self.thumbprint!r})"
+
+    @classmethod
+    def generate(cls, alg: str = "Ed25519", *, kid: str | None = None) -> SigningKey:
+        """Make a new key pair from the operating system's randomness."""
+        if alg not in ALGORITHMS:
+            raise UnsupportedAlgorithm(f"Keys can be made for {', '.join(ALGORITHMS)}.", accepted=ALGORITHMS)
+        algorithm = ALGORITHMS[alg]
+        return cls._of(algorithm, algorithm.generate(), kid)
+
+    @classmethod
+    def from_jwk(cls, jwk: Mapping[str, Any]) -> SigningKey:
+        """Read a private JWK. Raises as `PublicKey.from_jwk` does, and `InvalidKey` when public and private differ."""
+        algorithm = _algorithm(jwk, ALGORITHMS)
+        kid = jwk.get("kid")
+        key = cls._of(algorithm, algorithm.load_private(jwk), kid if isinstance(kid, str) else None)
+        if any(jwk.get(member) != key.public.jwk[member] for member in algorithm.members):
+            raise InvalidKey("The private key does not belong to the public members beside it.")
+        return key
+
+    @classmethod
+    def _of(cls, algorithm: Algorithm, handle: Any, kid: str | None) -> SigningKey:
+        members = algorithm.dump_private(handle)
+        jwk = {
+            "kty": algorithm.kty,
+            **({"crv": algorithm.crv} if algorithm.crv else {}),
+            **{member: members[member] for member in algorithm.members},
+            "alg": algorithm.name,
+            **({"kid": kid} if kid else {}),
+        }
+        return cls(PublicKey.from_jwk(jwk, accepted=ALGORITHMS), handle)
+
+    def sign(self, data: bytes) -> bytes:
+        """Sign `data`; for ECDSA the result is `r || s` (RFC 7518, Section 3.4)."""
+        return ALGORITHMS[self.alg].sign(self._handle, data)
+
+    def to_private_jwk(self) -> dict[str, str]:
+        """The private JWK, to be kept in a file of mode 0600 or a keychain. Never log it, never send it."""
+        return {**self.public.to_jwk(kid=self.kid), **ALGORITHMS[self.alg].dump_private(self._handle)}
+
+
+@dataclass(frozen=True, slots=True)
+class JWKS:
+    """A JSON Web Key Set as fetched. Members this side cannot use are no reason to fail (#jwks-discovery)."""
+
+    members: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def parse(cls, document: object) -> JWKS:
+        """Read a JWKS document; raise `InvalidKey` when it is not an object with an array `keys`.
+
+        Only the first hundred members are kept, so that no issuer makes us hold more.
+        """
+        keys = document.get("keys") if isinstance(document, Mapping) else None
+        if not isinstance(keys, list):
+            raise InvalidKey("A JWKS is a JSON object with a keys array.")
+        return cls(tuple(key for key in keys[:_MAX_KEYS_IN_SET] if isinstance(key, dict)))
+
+    @classmethod
+    def of(cls, *keys: PublicKey | SigningKey) -> JWKS:
+        """A set to publish. Every key gets its `kid`."""
+        publics = [key.public if isinstance(key, SigningKey) else key for key in keys]
+        return cls(tuple(key.to_jwk(kid=key.kid or key.thumbprint) for key in publics))
+
+    def find(self, kid: str, *, accepted: Iterable[str] = DEFAULT_ALGORITHMS) -> PublicKey:
+        """The key `kid` selects, and only that one is looked at.
+
+        Raises `UnknownKey` when there is none, `UnsupportedAlgorithm` or `InvalidKey` when it cannot be used.
+        """
+        for member in self.members:
+            if member.get("kid") == kid:
+                return PublicKey.from_jwk(member, accepted=accepted)
+        raise UnknownKey("The issuer publishes no key with this kid.")
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON document to serve at `jwks_uri`."""
+        return {"keys": [dict(member) for member in self.members]}

@@ -1,0 +1,1 @@
+"""What travels beside the tokens: typed headers, bodies, metadata documents, interaction codes, problems."""

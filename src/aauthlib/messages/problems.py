@@ -1,0 +1,81 @@
+"""Errors as responses, and back: the one place where an `AAuthError` becomes HTTP (#error-responses)."""
+
+from __future__ import annotations
+
+from ..errors import (
+    AAuthError,
+    Denied,
+    Expired,
+    Gone,
+    InvalidRequest,
+    MethodNotAllowed,
+    ProblemError,
+    RateLimited,
+    ServerError,
+    SignatureError,
+    SlowDown,
+    TemporarilyUnavailable,
+    TokenError,
+    UnsupportedAlgorithm,
+    UnsupportedScheme,
+    as_signature_error,
+    parse_problem,
+)
+from ..http import Response, json_response
+from .headers import parse_signature_error, serialize_signature_error, serialize_tokens
+
+__all__ = ["error_of", "error_response"]
+
+PROBLEM_JSON = "application/problem+json"
+
+
+def error_response(error: AAuthError) -> Response:
+    """The response that tells the other party about `error`.
+
+    A `403` carries none of the signature headers, since access was denied after the signature verified. An error
+    without a wire form of its own is a `server_error` whose text says nothing about it.
+    """
+    if isinstance(error, TokenError):
+        error = as_signature_error(error)
+    if isinstance(error, SignatureError):
+        headers = [("signature-error", serialize_signature_error(error))]
+        if isinstance(error, UnsupportedScheme) and error.accepted:
+            headers.append(("accept-signature-scheme", serialize_tokens(error.accepted)))
+        if isinstance(error, UnsupportedAlgorithm) and error.accepted:
+            headers.append(("accept-signature-alg", serialize_tokens(error.accepted)))
+        return json_response(error.status, error.body(), headers=headers, content_type=PROBLEM_JSON)
+    if not isinstance(error, ProblemError):
+        error = ServerError("The server met an error of its own. Try again later.")
+    headers = []
+    if isinstance(error, SlowDown | RateLimited | TemporarilyUnavailable):
+        headers.append(("retry-after", str(max(0, int(error.retry_after_s)))))
+    if isinstance(error, MethodNotAllowed):
+        headers.append(("allow", ", ".join(error.allow)))
+    return json_response(error.status, error.body(), headers=headers, content_type=PROBLEM_JSON)
+
+
+#: What a status means at a token endpoint or pending URL when the body does not say (#deferred-response-state-machine).
+_BY_STATUS: dict[int, type[ProblemError]] = {
+    400: InvalidRequest,
+    403: Denied,
+    408: Expired,
+    410: Gone,
+    429: SlowDown,
+    500: ServerError,
+    503: TemporarilyUnavailable,
+}
+
+
+def error_of(response: Response) -> AAuthError:
+    """The error a response of another party stands for: `Signature-Error` first, then the body, then the status."""
+    if response.status == 401:
+        signature_error = parse_signature_error(response.headers)
+        if signature_error is not None:
+            return signature_error
+    problem = parse_problem(response.status, response.body)
+    if problem is not None:
+        return problem
+    cls = _BY_STATUS.get(response.status)
+    if cls is not None:
+        return cls(f"The server answered {response.status} without saying why.")
+    return AAuthError(f"The server answered {response.status}, which means nothing at this point of the protocol.")

@@ -1,0 +1,164 @@
+"""What a consent page shows (#consent-presentation), as values: the server makes them, the pages render them.
+
+Every text here was written by somebody else and is attributed by its place: `ResourceFace` and `ScopeLine` are what
+the resource asserts, `AgentFace.platform_label`, `AgentFace.device` and `ConsentView.justification_markdown` what the
+agent claims, the provider fields what the agent provider publishes. Nothing is sanitised yet; who renders it must.
+This module knows no store, no template and no framework.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..deferred.machine import State
+from ..errors import AAuthError
+
+__all__ = [
+    "IDENTITY_SCOPES",
+    "AgentFace",
+    "AgentOfAnotherPerson",
+    "ConnectedAgent",
+    "ConsentView",
+    "Grant",
+    "NotWaiting",
+    "ResourceFace",
+    "ResourceInteraction",
+    "ScopeLine",
+]
+
+#: Scopes about the person rather than the resource (#scopes), and the claims each releases.
+IDENTITY_SCOPES: dict[str, tuple[str, ...]] = {
+    "openid": (),
+    "profile": ("name", "nickname", "preferred_username", "picture", "website", "locale", "zoneinfo"),
+    "email": ("email", "email_verified"),
+    "phone": ("phone_number", "phone_number_verified"),
+    "address": ("address",),
+}
+
+
+class AgentOfAnotherPerson(AAuthError):
+    """The agent acts for somebody else at this person server (#agent-person-binding): one agent, one person."""
+
+
+class NotWaiting(AAuthError):
+    """The request is not waiting for a decision any more: it was decided, withdrawn, revoked, or it timed out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentFace:
+    """Who asks. `iss` and `sub` are verified; the provider's fields are what the provider publishes of itself."""
+
+    iss: str
+    sub: str
+    provider_name: str | None = None
+    provider_logo: str | None = None
+    """`https` URL."""
+    provider_description: str | None = None
+    platform_label: str | None = None
+    """What the agent says it runs on, in words. Agent-asserted."""
+    device: str | None = None
+    """Name of the device, at most 64 printable characters. Agent-asserted."""
+    is_new: bool = True
+    """This person has not connected the agent before."""
+    parent: str | None = None
+    """On a request for a sub-agent: the agent that signs for it. `sub` is then the sub-agent."""
+    sub_agent: str | None = None
+    """The sub-agent's identifier, when the request is for one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceFace:
+    """Where it wants access. `issuer` is verified; the rest is what the resource publishes of itself."""
+
+    issuer: str
+    name: str | None = None
+    description_markdown: str | None = None
+    logo: str | None = None
+    """`https` URL."""
+    tos_uri: str | None = None
+    policy_uri: str | None = None
+    access_mode: str | None = None
+    is_new: bool = True
+    """This person has never allowed any agent anything at this resource."""
+    reachable: bool = True
+    """Whether its metadata could be fetched just now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeLine:
+    """One scope value, with the resource's own description of it, or the standard one of an identity scope."""
+
+    value: str
+    description_markdown: str | None = None
+    already_granted: bool = False
+    identity: bool = False
+    """It releases claims about the person instead of access at the resource."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceInteraction:
+    """The resource's own page, to be visited before the decision (#resource-initiated-interaction)."""
+
+    url: str
+    """What the browser is sent to: the resource's URL with its code and this server's callback."""
+    completed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentView:
+    """Everything the page shows about one request."""
+
+    digest: str
+    kind: Literal["person_token", "auth_token"]
+    agent: AgentFace
+    resource: ResourceFace
+    scopes: tuple[ScopeLine, ...] = ()
+    account: str | None = None
+    """The account at the resource that the access is limited to (#account-binding). Resource-asserted."""
+    justification_markdown: str | None = None
+    """Agent-asserted."""
+    identity_claims: tuple[str, ...] = ()
+    """Claims about the person that approving releases, by name; only those this server has."""
+    resource_interaction: ResourceInteraction | None = None
+    created_at: float
+    expires_at: float
+    """Unix seconds."""
+    state: State
+    code_shown: str | None = None
+    """Digits for the person to compare, where a page was reached without a code. None in this version."""
+    callback: str | None = None
+    """Where the browser goes afterwards, if the agent asked for it and its provider permits it."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a decision is still to be made."""
+        return self.state in (State.PENDING, State.INTERACTING, State.CLARIFYING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectedAgent:
+    """An agent bound to the person (#agent-person-binding)."""
+
+    iss: str
+    sub: str
+    connected_at: float
+    last_used_at: float
+    platform: str | None = None
+    device: str | None = None
+    """Agent-asserted, as of the request it was connected by."""
+    resources: tuple[str, ...] = ()
+    """Resources at which it may name the person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A remembered consent: this agent may, at this resource, without asking again."""
+
+    agent_iss: str
+    agent_sub: str
+    resource: str
+    scope: str | None
+    """`None` for the permission to name the person there (person token)."""
+    account: str | None
+    granted_at: float

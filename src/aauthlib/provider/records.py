@@ -1,0 +1,124 @@
+"""What an agent provider keeps, and the store it keeps it in (#agent-tokens, #revocation-cascade).
+
+Frozen values and one protocol whose every method is a transaction. Knows neither SQL nor a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+__all__ = ["Delegation", "Enrollment", "IssuedToken", "ProviderKey", "ProviderStore"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrollment:
+    """One install: a durable key and the agent it is (#per-install-identity). Times are Unix seconds."""
+
+    thumbprint: str
+    """Of the durable key (RFC 7638, SHA-256)."""
+    agent: str
+    """The agent identifier, stable for the life of the install."""
+    label: str | None
+    """What the client calls itself. Its own claim."""
+    ps: str | None
+    """The person server named at enrolment, which later tokens name unless a refresh names another."""
+    enrolled_at: float
+    revoked_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedToken:
+    """An agent token that was issued, kept until its `exp`: what a revocation has to reach."""
+
+    jti: str
+    agent: str
+    """The `sub`: the install's agent, or a sub-agent of it."""
+    ps: str | None
+    exp: float
+    revoked_at: float | None = None
+    """When its person server confirmed the revocation, or when there was none to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """A naming JWT that was used, by the digest of its `jti`; remembered until its `exp`."""
+
+    digest: str
+    exp: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderKey:
+    """A signing key of the provider and when it may be used."""
+
+    kid: str
+    jwk: Mapping[str, Any] = field(repr=False)
+    """The private JWK."""
+    published_at: float
+    use_from: float
+
+
+class ProviderStore(Protocol):
+    """What an agent provider needs kept."""
+
+    async def enroll(self, enrollment: Enrollment, *, most: int) -> tuple[Enrollment, bool]:
+        """Keep `enrollment`, unless its key is enrolled already. Returns what stands, and whether it is new.
+
+        Raises `EnrollmentRefused` when `most` installs are enrolled.
+        """
+        ...
+
+    async def enrollment(self, thumbprint: str) -> Enrollment | None:
+        """The enrolment of a durable key."""
+        ...
+
+    async def enrollment_of(self, agent: str) -> Enrollment | None:
+        """The enrolment of an agent, by its identifier."""
+        ...
+
+    async def enrollments(self, *, limit: int, after: str = "") -> Sequence[Enrollment]:
+        """Up to `limit` enrolments in the order of their agent identifiers, after the identifier `after`."""
+        ...
+
+    async def record_issued(
+        self, thumbprint: str, token: IssuedToken, *, now: float, delegation: Delegation | None = None
+    ) -> None:
+        """Keep a token that is about to be handed out, if the enrolment still stands.
+
+        Forgets what expired. Raises `EnrollmentUnknown`, `EnrollmentRevoked`, or `InvalidJWT` when `delegation` was
+        used before.
+        """
+        ...
+
+    async def issued(self, jti: str) -> IssuedToken | None:
+        """A token that was issued and is still kept."""
+        ...
+
+    async def revoke_enrollment(self, agent: str, *, now: float) -> Sequence[IssuedToken]:
+        """Mark the enrolment revoked; from then on nothing is issued to it or its sub-agents.
+
+        Returns its tokens, and its sub-agents', that are alive and whose revocation is not confirmed. Repeating it
+        changes nothing and returns what is still open. Raises `EnrollmentUnknown`.
+        """
+        ...
+
+    async def mark_revoked(self, jti: str, *, now: float) -> None:
+        """The revocation of a token is confirmed."""
+        ...
+
+    async def keys(self) -> Sequence[ProviderKey]:
+        """Every signing key, oldest first."""
+        ...
+
+    async def add_key(self, key: ProviderKey, *, only_if_latest: str | None) -> bool:
+        """Keep a new signing key if the newest one still is `only_if_latest` (`None`: there is none).
+
+        Returns whether it was kept: when two processes rotate at once, one of them does.
+        """
+        ...
+
+    async def drop_keys(self, kids: Sequence[str]) -> None:
+        """Delete signing keys that no living token needs."""
+        ...

@@ -1,0 +1,1 @@
+"""Stores: SQLAlchemy Core tables on SQLite and PostgreSQL, behind the protocols the roles declare."""

@@ -1,0 +1,366 @@
+"""People's accounts in a database: who may sign in at the person server, by what, and who is signed in now.
+
+Secrets are kept as digests where only comparison is needed (sessions, challenges) and as argon2 hashes (passwords).
+Knows nothing of pages, cookies or agents. Sections: #ps-approval-endpoint-auth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..errors import AAuthError, NotFound
+from .database import Database, schema
+
+__all__ = ["Account", "AccountStore", "AccountTaken", "Passkey", "Session"]
+
+account_table = Table(
+    "account",
+    schema,
+    Column("person_id", String(32), primary_key=True),
+    # 1, 2, 3...: two first accounts made at the same time collide here, whatever the database.
+    Column("number", Integer, nullable=False, unique=True),
+    Column("username", String(64), nullable=False, unique=True),
+    Column("display_name", String(100), nullable=False),
+    Column("email", String(254)),
+    Column("password_hash", String(256)),
+    Column("user_handle", LargeBinary, nullable=False, unique=True),
+    Column("created_at", Float, nullable=False),
+)
+
+passkey_table = Table(
+    "passkey",
+    schema,
+    Column("credential_id", LargeBinary, primary_key=True),
+    Column("person_id", String(32), ForeignKey("account.person_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", Integer, nullable=False),
+    Column("backed_up", Boolean, nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("last_used_at", Float),
+)
+
+session_table = Table(
+    "session",
+    schema,
+    Column("digest", String(64), primary_key=True),
+    Column("person_id", String(32), ForeignKey("account.person_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("browser", String(100), nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("last_seen_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+)
+
+#: Passkey challenges that were answered, until they would have expired: each is good for one answer.
+challenge_table = Table(
+    "used_challenge",
+    schema,
+    Column("digest", String(64), primary_key=True),
+    Column("expires_at", Float, nullable=False, index=True),
+)
+
+#: Keys of the server's own that every process of it shares.
+secret_table = Table(
+    "account_secret",
+    schema,
+    Column("name", String(32), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+
+class AccountTaken(AAuthError):
+    """The username is in use, or the server has its first account already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A person of this server."""
+
+    person_id: str
+    username: str
+    """As typed at sign-in: lower case."""
+    display_name: str
+    email: str | None = None
+    password_hash: str | None = field(default=None, repr=False)
+    user_handle: bytes = field(default=b"", repr=False)
+    """How authenticators know this account; says nothing about the person."""
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passkey:
+    """A public key credential of a person."""
+
+    credential_id: bytes = field(repr=False)
+    person_id: str
+    public_key: bytes = field(repr=False)
+    sign_count: int
+    backed_up: bool
+    name: str
+    created_at: float
+    last_used_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A browser that is signed in."""
+
+    digest: str
+    person_id: str
+    browser: str
+    """For the person to tell sessions apart, such as `Firefox on Linux`."""
+    method: str
+    """`password` or `passkey`."""
+    created_at: float
+    last_seen_at: float
+    expires_at: float
+
+
+def _account(row: Any) -> Account:
+    return Account(
+        person_id=row.person_id,
+        username=row.username,
+        display_name=row.display_name,
+        email=row.email,
+        password_hash=row.password_hash,
+        user_handle=row.user_handle,
+        created_at=row.created_at,
+    )
+
+
+def _passkey(row: Any) -> Passkey:
+    return Passkey(
+        credential_id=row.credential_id,
+        person_id=row.person_id,
+        public_key=row.public_key,
+        sign_count=row.sign_count,
+        backed_up=bool(row.backed_up),
+        name=row.name,
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+    )
+
+
+def _session(row: Any) -> Session:
+    return Session(
+        digest=row.digest,
+        person_id=row.person_id,
+        browser=row.browser,
+        method=row.method,
+        created_at=row.created_at,
+        last_seen_at=row.last_seen_at,
+        expires_at=row.expires_at,
+    )
+
+
+def _passkey_values(passkey: Passkey) -> dict[str, Any]:
+    return {name: getattr(passkey, name) for name in Passkey.__slots__}
+
+
+class AccountStore:
+    """Accounts, passkeys, sessions. Every method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    async def secret(self, name: str, fresh: bytes) -> bytes:
+        """The server's secret with this name; `fresh` becomes it when there is none yet."""
+        query = select(secret_table.c.value).where(secret_table.c.name == name)
+        try:
+            async with self.database.transaction() as connection:
+                value: bytes | None = (await connection.execute(query)).scalar_one_or_none()
+                if value is not None:
+                    return value
+                await connection.execute(insert(secret_table).values(name=name, value=fresh))
+                return fresh
+        except IntegrityError:
+            async with self.database.transaction() as connection:
+                made_elsewhere: bytes = (await connection.execute(query)).scalar_one()
+                return made_elsewhere
+
+    # ------------------------------------------------------------------ accounts
+
+    async def count_accounts(self) -> int:
+        async with self.database.transaction() as connection:
+            return await _count(connection)
+
+    async def create_account(self, account: Account, *, first: bool, passkey: Passkey | None = None) -> None:
+        """Keep a new account, with its passkey in the same transaction.
+
+        Raises `AccountTaken` when the username is in use, or when `first` and there is an account already.
+        """
+        taken = AccountTaken("This server has its account already." if first else "This username is in use.")
+        try:
+            async with self.database.transaction() as connection:
+                count = await _count(connection)
+                if first and count:
+                    raise taken
+                values = {name: getattr(account, name) for name in Account.__slots__}
+                await connection.execute(insert(account_table).values(number=count + 1, **values))
+                if passkey is not None:
+                    await connection.execute(insert(passkey_table).values(**_passkey_values(passkey)))
+        except IntegrityError:
+            raise taken from None
+
+    async def account(self, person_id: str) -> Account | None:
+        return await self._one_account(account_table.c.person_id == person_id)
+
+    async def account_named(self, username: str) -> Account | None:
+        return await self._one_account(account_table.c.username == username)
+
+    async def _one_account(self, where: Any) -> Account | None:
+        async with self.database.transaction() as connection:
+            row = (await connection.execute(select(account_table).where(where))).one_or_none()
+        return _account(row) if row is not None else None
+
+    async def set_password(self, person_id: str, password_hash: str, *, keep_session: str | None) -> None:
+        """Replace the password and, when `keep_session` names one, end every other session."""
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                update(account_table)
+                .where(account_table.c.person_id == person_id)
+                .values(password_hash=password_hash)
+            )
+            if keep_session is not None:
+                await connection.execute(
+                    delete(session_table).where(
+                        session_table.c.person_id == person_id, session_table.c.digest != keep_session
+                    )
+                )
+
+    # ------------------------------------------------------------------ passkeys
+
+    async def add_passkey(self, passkey: Passkey) -> None:
+        """Raises `AccountTaken` when the credential is registered already."""
+        try:
+            async with self.database.transaction() as connection:
+                await connection.execute(insert(passkey_table).values(**_passkey_values(passkey)))
+        except IntegrityError:
+            raise AccountTaken("This passkey is registered already.") from None
+
+    async def passkey(self, credential_id: bytes) -> Passkey | None:
+        async with self.database.transaction() as connection:
+            query = select(passkey_table).where(passkey_table.c.credential_id == credential_id)
+            row = (await connection.execute(query)).one_or_none()
+        return _passkey(row) if row is not None else None
+
+    async def passkeys(self, person_id: str) -> Sequence[Passkey]:
+        """A person's passkeys, oldest first."""
+        query = select(passkey_table).where(passkey_table.c.person_id == person_id).order_by(passkey_table.c.created_at)
+        async with self.database.transaction() as connection:
+            return [_passkey(row) for row in await connection.execute(query)]
+
+    async def count_passkeys(self) -> int:
+        async with self.database.transaction() as connection:
+            return int((await connection.execute(select(func.count()).select_from(passkey_table))).scalar_one())
+
+    async def use_passkey(self, passkey: Passkey, *, sign_count: int, backed_up: bool, now: float) -> bool:
+        """Record a use. `False` when somebody used it since it was read: then the counter proves nothing."""
+        async with self.database.transaction() as connection:
+            result = await connection.execute(
+                update(passkey_table)
+                .where(
+                    passkey_table.c.credential_id == passkey.credential_id,
+                    passkey_table.c.sign_count == passkey.sign_count,
+                )
+                .values(sign_count=sign_count, backed_up=backed_up, last_used_at=now)
+            )
+            return bool(result.rowcount)
+
+    async def remove_passkey(self, person_id: str, credential_id: bytes) -> bool:
+        """Remove a passkey. `False` when it is the last way in: the account has no password and no other passkey.
+
+        Raises `NotFound` when the person has no such passkey.
+        """
+        async with self.database.transaction() as connection:
+            account = (
+                await connection.execute(
+                    select(account_table).where(account_table.c.person_id == person_id).with_for_update()
+                )
+            ).one_or_none()
+            mine = passkey_table.c.person_id == person_id
+            ids = set((await connection.execute(select(passkey_table.c.credential_id).where(mine))).scalars())
+            if account is None or credential_id not in ids:
+                raise NotFound("There is no such passkey.")
+            if account.password_hash is None and len(ids) == 1:
+                return False
+            await connection.execute(
+                delete(passkey_table).where(mine, passkey_table.c.credential_id == credential_id)
+            )
+            return True
+
+    async def use_challenge(self, digest: str, *, expires_at: float, now: float) -> bool:
+        """Use a challenge up. `False` when it was used before."""
+        try:
+            async with self.database.transaction() as connection:
+                await connection.execute(delete(challenge_table).where(challenge_table.c.expires_at <= now))
+                await connection.execute(insert(challenge_table).values(digest=digest, expires_at=expires_at))
+        except IntegrityError:
+            return False
+        return True
+
+    # ------------------------------------------------------------------ sessions
+
+    async def create_session(self, session: Session, *, now: float) -> None:
+        """Keep a new session, and drop those past their time."""
+        async with self.database.transaction() as connection:
+            await connection.execute(delete(session_table).where(session_table.c.expires_at <= now))
+            await connection.execute(
+                insert(session_table).values(**{name: getattr(session, name) for name in Session.__slots__})
+            )
+
+    async def session(self, digest: str) -> Session | None:
+        async with self.database.transaction() as connection:
+            query = select(session_table).where(session_table.c.digest == digest)
+            row = (await connection.execute(query)).one_or_none()
+        return _session(row) if row is not None else None
+
+    async def sessions(self, person_id: str) -> Sequence[Session]:
+        """A person's sessions, the latest used first."""
+        query = (
+            select(session_table)
+            .where(session_table.c.person_id == person_id)
+            .order_by(session_table.c.last_seen_at.desc())
+        )
+        async with self.database.transaction() as connection:
+            return [_session(row) for row in await connection.execute(query)]
+
+    async def touch_session(self, digest: str, *, now: float) -> None:
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                update(session_table).where(session_table.c.digest == digest).values(last_seen_at=now)
+            )
+
+    async def end_session(self, digest: str, *, person_id: str) -> bool:
+        """`False` when this person has no such session."""
+        async with self.database.transaction() as connection:
+            result = await connection.execute(
+                delete(session_table).where(session_table.c.digest == digest, session_table.c.person_id == person_id)
+            )
+            return bool(result.rowcount)
+
+
+async def _count(connection: AsyncConnection) -> int:
+    return int((await connection.execute(select(func.count()).select_from(account_table))).scalar_one())

@@ -1,0 +1,179 @@
+"""Pending requests in a database: `deferred.pending.PendingStore` on SQLAlchemy Core.
+
+`advance` is the one place where a pending request's state changes; role stores call it inside their own transactions,
+so that a decision and what it causes are written together.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Float, Integer, String, Table, Text, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..deferred.machine import Event, State, transition
+from ..deferred.pending import Pending
+from ..errors import InvalidCode, NotFound
+from .database import Database, from_json, schema, to_json
+from .waiters import Waiters
+
+__all__ = ["SQLPendingStore", "advance", "load", "pending_table"]
+
+pending_table = Table(
+    "pending",
+    schema,
+    Column("digest", String(64), primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("state", String(32), nullable=False, index=True),
+    Column("requirement", String(32)),
+    Column("handle", String(32), unique=True),
+    Column("code_digest", String(64)),
+    Column("code_attempts", Integer, nullable=False, default=0),
+    Column("code_consumed", Boolean, nullable=False, default=False),
+    Column("request", Text, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("detail", Text, nullable=False, default=""),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+)
+
+
+def _pending(row: Any) -> Pending:
+    return Pending(
+        digest=row.digest,
+        owner=row.owner,
+        kind=row.kind,
+        state=State(row.state),
+        requirement=row.requirement,
+        handle=row.handle,
+        code_digest=row.code_digest,
+        code_attempts=row.code_attempts,
+        code_consumed=bool(row.code_consumed),
+        request=from_json(row.request),
+        decision=from_json(row.decision),
+        detail=row.detail,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+    )
+
+
+async def load(connection: AsyncConnection, digest: str, *, lock: bool = False) -> Pending:
+    """The pending request with `digest`, its row locked for the transaction when asked. Raises `NotFound`."""
+    query = select(pending_table).where(pending_table.c.digest == digest)
+    row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such pending request.")
+    return _pending(row)
+
+
+async def advance(
+    connection: AsyncConnection,
+    digest: str,
+    event: Event,
+    *,
+    detail: str = "",
+    decision: Mapping[str, Any] | None = None,
+) -> Pending:
+    """Apply `event` inside the caller's transaction. Raises `NotFound` or `IllegalTransition`."""
+    pending = await load(connection, digest, lock=True)
+    values: dict[str, Any] = {"state": str(transition(pending.state, event))}
+    if detail:
+        values["detail"] = detail
+    if decision is not None:
+        values["decision"] = to_json(dict(decision))
+    await connection.execute(update(pending_table).where(pending_table.c.digest == digest).values(**values))
+    return await load(connection, digest)
+
+
+class SQLPendingStore:
+    """`PendingStore` on a database. Role stores inherit from it and override `record_delivery`."""
+
+    def __init__(self, database: Database, *, waiters: Waiters | None = None) -> None:
+        self.database = database
+        self.waiters = waiters or Waiters()
+
+    async def record_delivery(self, connection: AsyncConnection, pending: Pending, record: object) -> None:
+        """Keep `record` in the transaction that marks `pending` delivered. A store that keeps nothing ignores it."""
+
+    async def create_pending(self, pending: Pending) -> None:
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                insert(pending_table).values(
+                    digest=pending.digest,
+                    owner=pending.owner,
+                    kind=pending.kind,
+                    state=str(pending.state),
+                    requirement=pending.requirement,
+                    handle=pending.handle,
+                    code_digest=pending.code_digest,
+                    code_attempts=pending.code_attempts,
+                    code_consumed=pending.code_consumed,
+                    request=to_json(dict(pending.request)),
+                    decision=to_json(dict(pending.decision)),
+                    detail=pending.detail,
+                    created_at=pending.created_at,
+                    expires_at=pending.expires_at,
+                )
+            )
+
+    async def get_pending(self, digest: str) -> Pending | None:
+        async with self.database.transaction() as connection:
+            row = (
+                await connection.execute(select(pending_table).where(pending_table.c.digest == digest))
+            ).one_or_none()
+        return _pending(row) if row is not None else None
+
+    async def get_interaction(self, handle: str) -> Pending | None:
+        async with self.database.transaction() as connection:
+            row = (
+                await connection.execute(select(pending_table).where(pending_table.c.handle == handle))
+            ).one_or_none()
+        return _pending(row) if row is not None else None
+
+    async def advance_pending(self, digest: str, event: Event, *, detail: str = "", record: object = None) -> Pending:
+        async with self.database.transaction() as connection:
+            pending = await advance(connection, digest, event, detail=detail)
+            if event is Event.DELIVER:
+                await self.record_delivery(connection, pending, record)
+        self.waiters.wake(digest)
+        return pending
+
+    async def consume_code(self, handle: str, digest: str, *, max_attempts: int) -> Pending:
+        """See `PendingStore.consume_code`. A failed attempt is committed before the error is raised."""
+        failure: InvalidCode | None = None
+        async with self.database.transaction() as connection:
+            query = select(pending_table).where(pending_table.c.handle == handle).with_for_update()
+            row = (await connection.execute(query)).one_or_none()
+            if row is None:
+                raise InvalidCode("The code is not recognised.")
+            pending = _pending(row)
+            where = pending_table.c.digest == pending.digest
+            if not pending.waiting or pending.code_consumed or pending.code_attempts >= max_attempts:
+                raise InvalidCode("The code was used already, or is no longer valid.")
+            if hmac.compare_digest(pending.code_digest or "", digest):
+                await connection.execute(update(pending_table).where(where).values(code_consumed=True))
+                pending = await advance(connection, pending.digest, Event.ARRIVE)
+            else:
+                attempts = pending.code_attempts + 1
+                await connection.execute(update(pending_table).where(where).values(code_attempts=attempts))
+                if attempts >= max_attempts:
+                    await advance(
+                        connection, pending.digest, Event.REJECT_CODE, detail="Too many wrong codes were tried."
+                    )
+                failure = InvalidCode("The code is not recognised.")
+        self.waiters.wake(pending.digest)
+        if failure is not None:
+            raise failure
+        return pending
+
+    async def wait_pending(self, digest: str, timeout_s: float) -> None:
+        before = await self.get_pending(digest)
+
+        async def changed() -> bool:
+            current = await self.get_pending(digest)
+            return before is None or current is None or current.state is not before.state
+
+        await self.waiters.wait(digest, timeout_s, changed)

@@ -1,0 +1,270 @@
+"""The JWT profile all AAuth tokens share (#common-claims, #common-verification).
+
+`read` makes every check that needs no key, `typ` first; `verify` adds the issuer's signature and is the one way from
+text to token. What the verifier compares with the request (`aud`, the signing key, `presented_jti`) stands in
+`tokens.checks`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar, cast
+
+from .. import jws
+from ..effects import FindKey, Flow
+from ..errors import (
+    InvalidIdentifier,
+    TokenExpired,
+    TokenFromFuture,
+    TokenInvalid,
+)
+from ..identifiers import server_identifier
+from ..keys import DEFAULT_ALGORITHMS, PublicKey, SigningKey
+
+__all__ = [
+    "MAX_LIFETIME_S",
+    "Token",
+    "TokenCache",
+    "Unverified",
+    "VerificationPolicy",
+    "issue",
+    "read",
+    "verify",
+]
+
+#: The one-hour ceiling of person and auth tokens.
+MAX_LIFETIME_S = 3600
+_MAX_CLAIM_LENGTH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationPolicy:
+    """How this side verifies tokens. One per server or agent."""
+
+    algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS
+    dev: bool = False
+    iat_window_s: int | None = 60
+    """How far `iat` may lie ahead of our clock before the token is refused as `clock_skew`; `None` to not look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """What every AAuth token carries. Holding an instance means its issuer's signature was verified."""
+
+    typ: ClassVar[str]
+    dwks: ClassVar[tuple[str, ...]]
+    """Metadata documents its issuer may publish its keys through."""
+    max_lifetime_s: ClassVar[int | None] = None
+
+    raw: str = field(repr=False)
+    """The compact JWT, for passing on."""
+    kid: str
+    iss: str
+    dwk: str
+    jti: str
+    iat: float
+    exp: float
+    claims: Mapping[str, Any] = field(repr=False, compare=False)
+    """The whole payload, for claims this library does not interpret."""
+
+    @classmethod
+    def parameters(cls, claims: Mapping[str, Any], policy: VerificationPolicy) -> dict[str, Any]:
+        """Read the claims that only this type has; raise `TokenInvalid` for one that breaks its rule."""
+        raise TypeError(f"{cls.__name__} is not a token type of its own.")
+
+
+T = TypeVar("T", bound=Token)
+
+
+@dataclass(frozen=True, slots=True)
+class Unverified:
+    """A token whose issuer's signature was NOT verified yet. Use it to find the key, and for nothing else."""
+
+    token: Token
+    jws: jws.JWS = field(repr=False)
+
+
+class TokenCache:
+    """Tokens whose signature verified, by their text. Bounded; what is least recently used goes first.
+
+    It saves the second and every later verification of the same token. `exp` is looked at on every use, and so is
+    revocation, by whoever holds the revocations.
+    """
+
+    def __init__(self, max_entries: int = 10_000) -> None:
+        self._entries: OrderedDict[str, Token] = OrderedDict()
+        self._max_entries = max_entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, text: str) -> Token | None:
+        token = self._entries.get(text)
+        if token is not None:
+            self._entries.move_to_end(text)
+        return token
+
+    def put(self, token: Token) -> None:
+        self._entries[token.raw] = token
+        self._entries.move_to_end(token.raw)
+        while len(self._entries) > self._max_entries:
+            self._entries.popitem(last=False)
+
+    def discard(self, text: str) -> None:
+        self._entries.pop(text, None)
+
+
+# --------------------------------------------------------------------------- reading claims
+
+
+def string(claims: Mapping[str, Any], name: str) -> str:
+    """A required, non-empty string claim."""
+    value = claims.get(name)
+    if not isinstance(value, str) or not value or len(value) > _MAX_CLAIM_LENGTH:
+        raise TokenInvalid(f"The token needs a non-empty string claim {name}.")
+    return value
+
+
+def optional_string(claims: Mapping[str, Any], name: str) -> str | None:
+    """An optional string claim; present means non-empty."""
+    return string(claims, name) if name in claims else None
+
+
+def number(claims: Mapping[str, Any], name: str) -> float:
+    """A required NumericDate (RFC 7519, Section 2)."""
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise TokenInvalid(f"The token needs a numeric claim {name}.")
+    return value
+
+
+def server(claims: Mapping[str, Any], name: str, policy: VerificationPolicy) -> str:
+    """A required server identifier (#server-identifiers)."""
+    try:
+        return server_identifier(string(claims, name), dev=policy.dev)
+    except InvalidIdentifier as error:
+        raise TokenInvalid(f"The token's {name} is not a server identifier: {error.detail}") from error
+
+
+def confirmation(claims: Mapping[str, Any], policy: VerificationPolicy) -> PublicKey:
+    """The key in `cnf.jwk` (#request-context-binding)."""
+    cnf = claims.get("cnf")
+    jwk = cnf.get("jwk") if isinstance(cnf, dict) else None
+    if not isinstance(jwk, dict):
+        raise TokenInvalid("The token has no cnf.jwk, so it is bound to no key.")
+    return PublicKey.from_jwk(jwk, accepted=policy.algorithms)
+
+
+def scope_values(claims: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The values of `scope`, or `None` when the claim is absent."""
+    if "scope" not in claims:
+        return None
+    value = claims["scope"]
+    if not isinstance(value, str) or len(value) > _MAX_CLAIM_LENGTH:
+        raise TokenInvalid("The token's scope must be a string of space-separated values.")
+    return tuple(dict.fromkeys(value.split(" "))) if value else ()
+
+
+# --------------------------------------------------------------------------- verification
+
+
+def read(text: str, *expected: type[Token], now: float, policy: VerificationPolicy) -> Unverified:
+    """Every check of #common-verification that needs no key, in the order that costs least.
+
+    `expected` are the types accepted here; `now` is Unix seconds. Raises `TokenInvalid`, `TokenExpired`,
+    `TokenFromFuture`, and `InvalidKey` or `UnsupportedAlgorithm` for an unusable `cnf.jwk`.
+    """
+    parsed = jws.parse(text)
+    # 1. typ, before anything else is read: it alone tells a person token from an auth token.
+    typ = parsed.header.get("typ")
+    cls = next((candidate for candidate in expected if candidate.typ == typ), None)
+    if cls is None:
+        raise TokenInvalid(f"A token of type {' or '.join(c.typ for c in expected)} is expected here.")
+    claims = parsed.payload
+    # 2. dwk names a document this type's issuers publish; kid selects the key there.
+    dwk = string(claims, "dwk")
+    if dwk not in cls.dwks:
+        raise TokenInvalid(f"The token's dwk must be {' or '.join(cls.dwks)}.")
+    kid = parsed.header.get("kid")
+    if not isinstance(kid, str) or not kid or len(kid) > _MAX_CLAIM_LENGTH:
+        raise TokenInvalid("The token's header needs a kid.")
+    # 3. exp, judged by our own clock without tolerance; iat only against a clock that runs ahead.
+    exp, iat = number(claims, "exp"), number(claims, "iat")
+    check_times(iat, exp, now=now, policy=policy)
+    if cls.max_lifetime_s is not None and exp - iat > cls.max_lifetime_s:
+        raise TokenInvalid(f"The token's exp minus iat exceeds {cls.max_lifetime_s} seconds.")
+    # 4. iss is a valid server identifier; then what only this type has.
+    token = cls(
+        raw=text,
+        kid=kid,
+        iss=server(claims, "iss", policy),
+        dwk=dwk,
+        jti=string(claims, "jti"),
+        iat=iat,
+        exp=exp,
+        claims=claims,
+        **cls.parameters(claims, policy),
+    )
+    return Unverified(token, parsed)
+
+
+def check_times(iat: float, exp: float, *, now: float, policy: VerificationPolicy) -> None:
+    """`exp` without tolerance, `iat` only against the future (#common-verification)."""
+    if exp <= now:
+        raise TokenExpired("The token has expired; obtain a fresh one.")
+    if policy.iat_window_s is not None and iat > now + policy.iat_window_s:
+        raise TokenFromFuture("The token was issued in the future of this side's clock.")
+
+
+def verify(
+    text: str,
+    *expected: type[T],
+    now: float,
+    policy: VerificationPolicy,
+    cache: TokenCache | None = None,
+) -> Flow[T]:
+    """Verify a token per #common-verification: yields `FindKey` at most twice, returns the token.
+
+    Nothing is fetched for a token that would be refused anyway. Raises what `read` raises, and what finding the key
+    raises (`UnknownKey`, `IssuerMissing`, `IssuerMismatch`, `UnsupportedAlgorithm`, `InvalidKey`).
+    """
+    if cache is not None and (known := cache.get(text)) is not None and type(known) in expected:
+        check_times(known.iat, known.exp, now=now, policy=policy)
+        return cast("T", known)
+    unverified = read(text, *expected, now=now, policy=policy)
+    token = unverified.token
+    key: PublicKey = yield FindKey(token.iss, token.dwk, token.kid)
+    if not unverified.jws.verify(key):
+        # Silent re-keying under the same kid: look once more, as far as the floor allows (#jwks-discovery).
+        key = yield FindKey(token.iss, token.dwk, token.kid, changed_since_use=True)
+        if not unverified.jws.verify(key):
+            raise TokenInvalid("The token's signature does not verify under its issuer's key.")
+    if cache is not None:
+        cache.put(token)
+    return cast("T", token)
+
+
+def issue(
+    cls: type[Token],
+    key: SigningKey,
+    *,
+    iss: str,
+    dwk: str,
+    jti: str,
+    now: float,
+    exp: float,
+    claims: Mapping[str, Any],
+) -> str:
+    """Sign a token of type `cls`. Times are Unix seconds and are written as whole seconds; `exp` is rounded down.
+
+    Raises `TokenInvalid` when the result would break the type's own lifetime rule: an issuer that computed a wrong
+    bound must not sign it.
+    """
+    iat, expiry = int(now), int(exp)
+    if expiry <= iat or (cls.max_lifetime_s is not None and expiry - iat > cls.max_lifetime_s):
+        raise TokenInvalid(f"A {cls.typ} cannot live for {expiry - iat} seconds.")
+    payload = {"iss": iss, "dwk": dwk, "jti": jti, "iat": iat, "exp": expiry, **claims}
+    return jws.sign({"typ": cls.typ, "kid": key.kid}, {k: v for k, v in payload.items() if v is not None}, key)

@@ -1,0 +1,224 @@
+"""Drivers: they do what a flow asks for, blocking (`run`, `Wire`) or on an event loop (`run_async`, `AsyncWire`).
+
+`Send` goes to the transport, `Sleep` waits, `FindKey` and `FindMetadata` go to the directory, one lookup per issuer at
+a time (#jwks-discovery). Failures are thrown into the flow as `AAuthError`; anything else ends it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+import anyio
+
+from ..discovery import Directory, Lookup
+from ..effects import Clock, Effect, FindKey, FindMetadata, Flow, Send, Sleep
+from ..errors import AAuthError
+from ..http import Response
+from .client import AsyncTransport, SyncTransport
+from .egress import AdmissionHook
+from .flights import AsyncFlights, ThreadFlights
+
+__all__ = ["AsyncSender", "AsyncWire", "Sender", "Wire", "run", "run_async"]
+
+_T = TypeVar("_T")
+
+
+class Sender(Protocol):
+    """What `run` needs of a transport."""
+
+    def send(self, effect: Send) -> Response:
+        """Send one request; raises `TransportError`."""
+        ...
+
+
+class AsyncSender(Protocol):
+    """What `run_async` needs of a transport."""
+
+    async def send(self, effect: Send) -> Response:
+        """Send one request; raises `TransportError`."""
+        ...
+
+
+class Wire:
+    """A transport, a directory and a way to sleep, for flows of any kind. Safe to share between threads."""
+
+    def __init__(self, transport: Sender, directory: Lookup, *, sleep: Callable[[float], object] = time.sleep) -> None:
+        self.transport, self.directory = transport, directory
+        self._sleep = sleep
+        self._flights = ThreadFlights()
+
+    @classmethod
+    def open(cls, *, dev: bool = False, clock: Clock = time.time, admit: AdmissionHook | None = None) -> Wire:
+        """A wire with a transport and a directory of its own, both in the development profile or neither."""
+        return cls(SyncTransport(dev=dev, admit=admit), Directory(clock=clock, dev=dev))
+
+    def run(self, flow: Flow[_T]) -> _T:
+        """Run `flow` to its end and return its result; what it raises is raised."""
+        return _drive(flow, self._perform)
+
+    def _perform(self, effect: Effect) -> Any:
+        match effect:
+            case Send():
+                return self.transport.send(effect)
+            case Sleep(seconds):
+                self._sleep(max(seconds, 0.0))
+                return None
+            case FindKey() | FindMetadata():
+                return self._find(effect)
+
+    def _find(self, effect: FindKey | FindMetadata) -> Any:
+        answer = self.directory.cached(effect)
+        if answer is not None:
+            return answer
+        with self._flights.turn(self.directory.lock_key(effect)):
+            answer = self.directory.cached(effect)
+            return answer if answer is not None else _drive(_lookup(self.directory, effect), self._send_only)
+
+    def _send_only(self, effect: Effect) -> Response:
+        return self.transport.send(_as_send(effect))
+
+    def close(self) -> None:
+        """Close the transport, if it can be closed."""
+        if isinstance(self.transport, SyncTransport):
+            self.transport.close()
+
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncWire:
+    """As `Wire`, for one event loop."""
+
+    def __init__(
+        self,
+        transport: AsyncSender,
+        directory: Lookup,
+        *,
+        sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
+    ) -> None:
+        self.transport, self.directory = transport, directory
+        self._sleep = sleep
+        self._flights: AsyncFlights[Any] = AsyncFlights()
+
+    @classmethod
+    def open(cls, *, dev: bool = False, clock: Clock = time.time, admit: AdmissionHook | None = None) -> AsyncWire:
+        """As `Wire.open`."""
+        return cls(AsyncTransport(dev=dev, admit=admit), Directory(clock=clock, dev=dev))
+
+    async def run(self, flow: Flow[_T]) -> _T:
+        """As `Wire.run`. When it is cancelled, `flow` is closed; lookups that others wait for go on."""
+        return await _drive_async(flow, self._perform)
+
+    async def _perform(self, effect: Effect) -> Any:
+        match effect:
+            case Send():
+                return await self.transport.send(effect)
+            case Sleep(seconds):
+                await self._sleep(max(seconds, 0.0))
+                return None
+            case FindKey() | FindMetadata():
+                return await self._find(effect)
+
+    async def _find(self, effect: FindKey | FindMetadata) -> Any:
+        return await self._flights.fly(
+            self.directory.lock_key(effect),
+            effect,
+            lambda: self.directory.cached(effect),
+            lambda: _drive_async(_lookup(self.directory, effect), self._send_only),
+        )
+
+    async def _send_only(self, effect: Effect) -> Response:
+        return await self.transport.send(_as_send(effect))
+
+    async def settle(self) -> None:
+        """Stop lookups that are under way; callers that still wait for one get a `TransportError`."""
+        await self._flights.aclose()
+
+    async def aclose(self) -> None:
+        """Stop lookups that are under way and close the transport, if it can be closed."""
+        await self.settle()
+        if isinstance(self.transport, AsyncTransport):
+            await self.transport.aclose()
+
+    async def __aenter__(self) -> AsyncWire:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def run(flow: Flow[_T], transport: Sender, directory: Lookup, sleep: Callable[[float], object] = time.sleep) -> _T:
+    """Run one flow, blocking. For several threads that share a directory use one `Wire`, which has single flight."""
+    return Wire(transport, directory, sleep=sleep).run(flow)
+
+
+async def run_async(
+    flow: Flow[_T],
+    transport: AsyncSender,
+    directory: Lookup,
+    sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
+) -> _T:
+    """Run one flow on the event loop. For several tasks that share a directory use one `AsyncWire`."""
+    wire = AsyncWire(transport, directory, sleep=sleep)
+    try:
+        return await wire.run(flow)
+    finally:
+        await wire.settle()
+
+
+def _lookup(directory: Lookup, effect: FindKey | FindMetadata) -> Flow[Any]:
+    return directory.find_key(effect) if isinstance(effect, FindKey) else directory.find_metadata(effect)
+
+
+def _as_send(effect: Effect) -> Send:
+    if not isinstance(effect, Send):
+        raise TypeError(f"A directory yields only Send effects, not {type(effect).__name__}.")
+    return effect
+
+
+def _drive(flow: Flow[_T], perform: Callable[[Effect], Any]) -> _T:
+    answer: Any = None
+    failure: AAuthError | None = None
+    try:
+        while True:
+            try:
+                effect = flow.send(answer) if failure is None else flow.throw(failure)
+            except StopIteration as end:
+                result: _T = end.value
+                return result
+            answer, failure = None, None
+            try:
+                answer = perform(effect)
+            except AAuthError as error:
+                failure = error
+    finally:
+        flow.close()
+
+
+async def _drive_async(flow: Flow[_T], perform: Callable[[Effect], Awaitable[Any]]) -> _T:
+    answer: Any = None
+    failure: AAuthError | None = None
+    try:
+        while True:
+            try:
+                effect = flow.send(answer) if failure is None else flow.throw(failure)
+            except StopIteration as end:
+                result: _T = end.value
+                return result
+            answer, failure = None, None
+            try:
+                answer = await perform(effect)
+            except AAuthError as error:
+                failure = error
+    finally:
+        flow.close()

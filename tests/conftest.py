@@ -1,0 +1,125 @@
+"""What every test may ask of the machine, and what happens where it is missing.
+
+A test that needs a tool takes the fixture named for it (`needs_chromium`, `needs_node`, `needs_postgres`), itself or
+through another fixture; the marker `browser` asks for Chromium too. Where the tool is missing the test is left out and
+the summary says how many were and why. In CI (CI=true) it fails instead, so that nothing goes untested in silence.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# How long one example takes says more about the machine than about the code; the timeout of the test still holds.
+settings.register_profile("aauthlib", deadline=None)
+settings.load_profile("aauthlib")
+
+NODE_PEERS = Path(__file__).parent / "interop" / "node"
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Something outside Python that tests run: how it is found, and what to say when it is not."""
+
+    find: Callable[[], str | None]
+    missing: str
+
+
+def _chromium() -> str | None:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return os.environ.get("AAUTHLIB_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
+def _node() -> str | None:
+    return shutil.which("node") if (NODE_PEERS / "node_modules").is_dir() else None
+
+
+def _postgres() -> str | None:
+    return os.environ.get("AAUTHLIB_TEST_POSTGRES_URL") or None
+
+
+TOOLS = {
+    "needs_chromium": Tool(
+        _chromium, "Chromium was not found (on Debian: apt-get install chromium, or set AAUTHLIB_CHROMIUM)"
+    ),
+    "needs_node": Tool(
+        _node, "Node.js or its packages were not found (install nodejs and npm, then run scripts/interop-node)"
+    ),
+    "needs_postgres": Tool(
+        _postgres,
+        "no PostgreSQL (install it and run `make test`, or set AAUTHLIB_TEST_POSTGRES_URL=postgresql+asyncpg://...)",
+    ),
+}
+
+_LEFT_OUT = pytest.StashKey[Counter[str]]()
+_MISSING = pytest.StashKey[str]()
+
+
+@pytest.fixture(scope="session")
+def needs_chromium() -> str:
+    """The path of the Chromium executable."""
+    return _found("needs_chromium")
+
+
+@pytest.fixture(scope="session")
+def needs_node() -> str:
+    """The path of the Node.js executable; its packages are in `NODE_PEERS / "node_modules"`."""
+    return _found("needs_node")
+
+
+@pytest.fixture(scope="session")
+def needs_postgres() -> str:
+    """The SQLAlchemy URL (asyncpg) of an empty PostgreSQL database that tests may fill."""
+    return _found("needs_postgres")
+
+
+def _found(name: str) -> str:
+    found = TOOLS[name].find()
+    if found is None:
+        pytest.fail(TOOLS[name].missing, pytrace=False)
+    return found
+
+
+def _needs(item: pytest.Item) -> set[str]:
+    needs = TOOLS.keys() & set(getattr(item, "fixturenames", ()))
+    return needs | {"needs_chromium"} if item.get_closest_marker("browser") else needs
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what cannot run here; a mere listing lists everything, whatever the machine."""
+    if config.option.collectonly:
+        return
+    missing = {name for name, tool in TOOLS.items() if tool.find() is None}
+    in_ci = os.environ.get("CI", "").lower() in {"1", "true"}
+    left_out: Counter[str] = Counter()
+    kept, deselected = [], []
+    for item in items:
+        lacking = sorted(_needs(item) & missing)
+        if lacking and in_ci:
+            item.stash[_MISSING] = "; ".join(TOOLS[name].missing for name in lacking)
+        if lacking and not in_ci:
+            left_out.update(lacking)
+            deselected.append(item)
+        else:
+            kept.append(item)
+    config.stash[_LEFT_OUT] = left_out
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = kept
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if _MISSING in item.stash:
+        pytest.fail(f"In CI no test is left out: {item.stash[_MISSING]}", pytrace=False)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for name, count in sorted(config.stash.get(_LEFT_OUT, Counter()).items()):
+        terminalreporter.write_line(f"NOT RUN: {count} tests, since {TOOLS[name].missing}", yellow=True)
