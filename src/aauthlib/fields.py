@@ -12,7 +12,7 @@ from typing import Any, cast
 import http_sf
 from http_sf import Token
 
-__all__ = ["MAX_FIELD_LENGTH", "FieldError", "Token", "parse_dictionary", "parse_list", "serialize"]
+__all__ = ["MAX_FIELD_LENGTH", "FieldError", "Token", "is_plain_string", "parse_dictionary", "parse_list", "serialize"]
 
 #: Longest field value parsed, in characters. Room for two of the longest JWTs.
 MAX_FIELD_LENGTH = 40_960
@@ -44,3 +44,8 @@ def parse_list(value: str) -> list[tuple[Any, dict[str, Any]]]:
 def serialize(value: Mapping[str, Any] | list[Any] | tuple[Any, Any]) -> str:
     """Serialise a Dictionary (mapping), List (list) or Item (pair of value and parameters)."""
     return http_sf.ser(cast("Any", value))
+
+
+def is_plain_string(value: str) -> bool:
+    """Whether `value` as a String is written as it stands between two quotes: printable ASCII, nothing to escape."""
+    return value.isascii() and value.isprintable() and '"' not in value and "\\" not in value

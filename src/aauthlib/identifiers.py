@@ -29,7 +29,10 @@ ServerIdentifier = NewType("ServerIdentifier", str)
 MAX_URL_LENGTH = 2048
 _MAX_HOST_LENGTH = 253
 _MAX_LOCAL_LENGTH = 255
-_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)\Z")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}\Z")
+#: What ends or surrounds a host, so that it is not one.
+_NOT_HOST = re.compile(r"[/?#@\[\]%\\]")
 _LOCAL = re.compile(r"[A-Za-z0-9\-_+.]{1,255}\Z")
 _PORT = re.compile(r"[1-9][0-9]{0,4}\Z")
 # Visible ASCII without the characters that never appear raw in a URI (RFC 3986) or that end a header value early.
@@ -42,10 +45,9 @@ def is_development_host(host: str) -> bool:
 
 
 def _check_host(host: str, what: str) -> None:
-    labels = host.split(".")
-    if len(host) > _MAX_HOST_LENGTH or not all(_LABEL.match(label) for label in labels):
+    if len(host) > _MAX_HOST_LENGTH or not _HOST.match(host):
         raise InvalidIdentifier(f"{what} needs a lowercase domain name in ASCII (A-label) form as its host.")
-    if labels[-1].isdigit():
+    if host[host.rfind(".") + 1 :].isdigit():
         raise InvalidIdentifier(f"{what} needs a domain name, not an IP address.")
 
 
@@ -88,7 +90,7 @@ def server_identifier(value: str, *, dev: bool = False) -> ServerIdentifier:
     """
     what = "A server identifier"
     scheme, authority = _split_scheme(value, what, dev=dev)
-    if any(c in authority for c in "/?#@[]%\\"):
+    if _NOT_HOST.search(authority):
         raise InvalidIdentifier(f"{what} is scheme and host only: no path, query, fragment or trailing slash.")
     _check_authority(scheme, authority, what, dev=dev, port_allowed=False)
     return ServerIdentifier(value)
@@ -163,7 +165,7 @@ class AgentIdentifier:
             raise InvalidIdentifier(
                 f"{what} needs a local part of 1 to {_MAX_LOCAL_LENGTH} letters, digits and the characters - _ + ."
             )
-        if any(c in domain for c in "/?#@[]%\\"):
+        if _NOT_HOST.search(domain):
             raise InvalidIdentifier(f"{what} has a bare domain after the @: no scheme, path or query.")
         _check_authority("https", domain, what, dev=dev, port_allowed=False)
         return cls(local, domain)

@@ -184,16 +184,23 @@ def _algorithm(jwk: Mapping[str, Any], accepted: Iterable[str]) -> Algorithm:
     return algorithm
 
 
+#: What RFC 7638 hashes, by `kty`, in its order.
+_THUMBPRINT_MEMBERS: Mapping[str, tuple[str, ...]] = {
+    "OKP": ("crv", "kty", "x"),
+    "EC": ("crv", "kty", "x", "y"),
+    "RSA": ("e", "kty", "n"),
+}
+_HASHES = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}
+
+
 def thumbprint(jwk: Mapping[str, Any], hash_name: str = "sha256") -> str:
     """JWK Thumbprint (RFC 7638), base64url without padding."""
-    required = {"OKP": ("crv", "kty", "x"), "EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n")}.get(
-        jwk.get("kty", "")
-    )
-    if required is None or not all(isinstance(jwk.get(member), str) for member in required):
+    required = _THUMBPRINT_MEMBERS.get(jwk.get("kty", ""))
+    if required is None or not all([isinstance(jwk.get(member), str) for member in required]):
         raise InvalidKey("A thumbprint needs a complete OKP, EC or RSA key.")
     # Every value is base64url or a registered name, so no JSON escaping can occur.
-    canonical = "{" + ",".join(f'"{member}":"{jwk[member]}"' for member in required) + "}"
-    return b64url_encode(hashlib.new(hash_name, canonical.encode("utf-8")).digest())
+    canonical = "{" + ",".join([f'"{member}":"{jwk[member]}"' for member in required]) + "}"
+    return b64url_encode(_HASHES[hash_name](canonical.encode("utf-8")).digest())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from aauthlib.discovery import Directory, DocumentUnusable, TransportError
@@ -168,7 +170,7 @@ def test_failures_in_a_row_are_retried_ever_more_slowly(net: Net, directory: Dir
             net.find(directory, "two")
         if net.count(KEYS) > before:
             tried.append(net.now)
-    gaps = [round(later - earlier) for earlier, later in zip(tried, tried[1:], strict=False)]
+    gaps = [round(later - earlier) for earlier, later in itertools.pairwise(tried)]
     assert gaps == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600, 3600]
 
 

@@ -89,7 +89,7 @@ def test_public_addresses_are_admitted(text: str) -> None:
     "text", ["fe80::1%eth0", "2606:2800::1%1", "127.1", "0x7f.0.0.1", "2130706433", "", "a.example"]
 )
 def test_only_plain_addresses_are_read(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"address"):
         parse_address(text)
 
 

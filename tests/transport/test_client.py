@@ -142,10 +142,14 @@ async def test_a_server_that_takes_its_time_is_given_up(client: Make, serve: Ser
 @pytest.mark.parametrize(
     "reply",
     [
-        b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfive", b"HTTP/1.1 101 Switching\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n" + b"x-a: " + b"y" * 200_000 + b"\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        b"",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 101 Switching\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfive",
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx-a: " + b"y" * 200_000 + b"\r\n\r\n",
     ],
-)  # fmt: skip
+)
 async def test_an_answer_that_is_not_http_is_a_transport_error(client: Make, serve: Serve, reply: bytes) -> None:
     server = serve(reply)
     with pytest.raises(TransportError):

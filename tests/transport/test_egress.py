@@ -180,7 +180,7 @@ async def test_a_resolver_that_hangs_is_not_waited_for(client: Make) -> None:
         return []
 
     try:
-        with pytest.raises(TransportError, match="in time|within"):
+        with pytest.raises(TransportError, match=r"in time|within"):
             await client(resolver=resolver)(get("https://agent.example/", timeout_s=0.1))
     finally:
         over.set()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from ..errors import InvalidSignature
 from ..fields import serialize
 from ..http import Request
+from . import fast_write
 
 __all__ = ["BASE_COMPONENTS", "BODY_COMPONENTS", "component_value", "signature_base", "signature_params"]
 
@@ -24,8 +25,8 @@ _DEFAULT_PORT = {"https": ":443", "http": ":80"}
 
 def authority(request: Request) -> str:
     """`@authority`: lowercased, the scheme's default port left out (RFC 9421, Section 2.2.3)."""
-    value = request.authority.lower()
-    return value.removesuffix(_DEFAULT_PORT.get(request.scheme, "\0"))
+    scheme, _, _ = request.url.partition("://")
+    return request.authority.lower().removesuffix(_DEFAULT_PORT.get(scheme, "\0"))
 
 
 _DERIVED: Mapping[str, Callable[[Request], str]] = {
@@ -42,31 +43,35 @@ _DERIVED: Mapping[str, Callable[[Request], str]] = {
 def component_value(request: Request, name: str) -> str:
     """The value of one component of `request`.
 
-    Raises `InvalidSignature` for a derived component this profile does not know, a header field that is absent, and
-    a value with a line break or a character outside ASCII, which no signature base can hold.
+    Raises `InvalidSignature` for a derived component this profile does not know and a header field that is absent.
     """
     derived = _DERIVED.get(name)
     if derived is not None:
-        value = derived(request)
-    elif name.startswith("@"):
+        return derived(request)
+    if name.startswith("@"):
         raise InvalidSignature("The signature covers a derived component that is not supported here.")
-    else:
-        field = request.headers.get(name)
-        if field is None:
-            raise InvalidSignature("The signature covers a header field that the request does not carry.")
-        value = field
-    if not value.isascii() or "\n" in value or "\r" in value:
-        raise InvalidSignature("A covered component holds characters that cannot be signed.")
+    value = request.headers.get(name)
+    if value is None:
+        raise InvalidSignature("The signature covers a header field that the request does not carry.")
     return value
 
 
 def signature_params(components: Iterable[str], parameters: Mapping[str, int | str]) -> str:
     """`@signature-params`, which is also the member of `Signature-Input`."""
-    return serialize([([(name, {}) for name in components], dict(parameters))])
+    names = tuple(components)
+    return fast_write.inner_list(names, parameters) or serialize([([(name, {}) for name in names], dict(parameters))])
 
 
 def signature_base(request: Request, components: Sequence[str], params: str) -> bytes:
-    """The signature base (RFC 9421, Section 2.5) over `components`, ending in `params` as it stands on the wire."""
+    """The signature base (RFC 9421, Section 2.5) over `components`, ending in `params` as it stands on the wire.
+
+    Raises `InvalidSignature` as `component_value` does, and for a value with a line break or a character outside
+    ASCII, which no signature base can hold.
+    """
     lines = [f'"{name}": {component_value(request, name)}' for name in components]
     lines.append(f'"@signature-params": {params}')
-    return "\n".join(lines).encode("ascii", "strict")
+    base = "\n".join(lines)
+    # A line break in a value would make one component look like two.
+    if not base.isascii() or base.count("\n") != len(components) or "\r" in base:
+        raise InvalidSignature("A covered component holds characters that cannot be signed.")
+    return base.encode("ascii")

@@ -7,14 +7,16 @@ an unknown one is never an error here, since a verifier must ignore members it d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 from ..errors import InvalidJWT, InvalidKey, InvalidSignature
 from ..fields import FieldError, Token, parse_dictionary, serialize
 from ..keys import PublicKey
+from . import fast_write
 
-__all__ = ["HWK", "JKTJWT", "JWKSURI", "JWT", "SignatureKey", "UnknownScheme", "dump", "parse"]
+__all__ = ["HWK", "JKTJWT", "JWKSURI", "JWT", "SignatureKey", "UnknownScheme", "dump", "loader", "parse"]
 
 _MAX_PARAMETER_LENGTH = 16_384
 
@@ -39,7 +41,7 @@ class JWT:
     """`jwt`: a token whose `cnf.jwk` is the key (Section 3.8). Agent, person and auth tokens travel here."""
 
     scheme = "jwt"
-    jwt: str
+    jwt: str = field(repr=False)
 
     def parameters(self) -> dict[str, Any]:
         return {"jwt": self.jwt}
@@ -50,7 +52,7 @@ class JKTJWT:
     """`jkt-jwt`: a durable key delegates to an ephemeral one (Section 3.5). Used to refresh at an agent provider."""
 
     scheme = "jkt-jwt"
-    jwt: str
+    jwt: str = field(repr=False)
 
     def parameters(self) -> dict[str, Any]:
         return {"jwt": self.jwt}
@@ -117,18 +119,22 @@ def parse(value: str) -> dict[str, Callable[[], SignatureKey | UnknownScheme]]:
         members = parse_dictionary(value)
     except FieldError as error:
         raise InvalidSignature("Signature-Key is not a well-formed dictionary.") from error
-    return {label: _loader(*member) for label, member in members.items()}
+    return {
+        # A scheme is a Token; a member of another type is of no scheme.
+        label: loader(str(scheme) if isinstance(scheme, Token) else "", parameters)
+        for label, (scheme, parameters) in members.items()
+    }
 
 
-def _loader(scheme: Any, parameters: Mapping[str, Any]) -> Callable[[], SignatureKey | UnknownScheme]:
-    def load() -> SignatureKey | UnknownScheme:
-        name = str(scheme) if isinstance(scheme, Token) else ""
-        reader = _SCHEMES.get(name)
-        return reader(parameters) if reader else UnknownScheme(name)
-
-    return load
+def loader(scheme: str, parameters: Mapping[str, Any]) -> Callable[[], SignatureKey | UnknownScheme]:
+    """What reads one member: the name of its scheme and the parameters beside it."""
+    reader = _SCHEMES.get(scheme)
+    return partial(reader, parameters) if reader else partial(UnknownScheme, scheme)
 
 
 def dump(label: str, key: SignatureKey) -> str:
     """The `Signature-Key` header for one signature."""
-    return serialize({label: (Token(key.scheme), key.parameters())})
+    parameters = key.parameters()
+    return fast_write.scheme_member(label, key.scheme, parameters) or serialize(
+        {label: (Token(key.scheme), parameters)}
+    )

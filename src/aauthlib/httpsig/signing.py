@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from ..fields import serialize
 from ..http import Request
 from ..keys import SigningKey
+from . import fast_write
 from .components import BASE_COMPONENTS, signature_base, signature_params
 from .digest import content_digest
 from .signature_key import SignatureKey, dump
@@ -53,4 +54,5 @@ def sign(
     params = signature_params(covered, parameters)
     unsigned = Request(request.method, request.url, headers, request.body)
     signature = key.sign(signature_base(unsigned, covered, params))
-    return unsigned.with_headers(signature_input=f"{label}={params}", signature=serialize({label: (signature, {})}))
+    member = fast_write.signature_member(label, signature) or serialize({label: (signature, {})})
+    return unsigned.with_headers(signature_input=f"{label}={params}", signature=member)

@@ -6,15 +6,12 @@ the key, depends on the scheme and belongs to `aauthlib.verification`. Nothing h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from ..errors import ClockSkew, InvalidInput, InvalidSignature, SignatureError, UnsupportedScheme
-from ..fields import FieldError, parse_dictionary
+from ..errors import ClockSkew, InvalidInput, InvalidSignature, UnsupportedScheme
 from ..http import Request
 from ..keys import DEFAULT_ALGORITHMS, PublicKey
-from . import signature_key
+from . import fast_read, members
 from .components import BASE_COMPONENTS, BODY_COMPONENTS, signature_base
 from .digest import verify_content_digest
 from .signature_key import SignatureKey, UnknownScheme
@@ -22,8 +19,6 @@ from .signature_key import SignatureKey, UnknownScheme
 __all__ = ["DEFAULT_WINDOW_S", "SignaturePolicy", "SignedRequest", "is_signed", "select"]
 
 DEFAULT_WINDOW_S = 60
-_MAX_LABELS = 8
-_MAX_COMPONENTS = 64
 _MAX_SIGNATURE_BYTES = 8192
 _HEADERS = ("signature", "signature-input", "signature-key")
 
@@ -71,7 +66,8 @@ class SignedRequest:
 
 def is_signed(request: Request) -> bool:
     """Whether the request carries any of the three signature headers; without one it is anonymous."""
-    return any(name in request.headers for name in _HEADERS)
+    fields = request.headers
+    return "signature" in fields or "signature-input" in fields or "signature-key" in fields
 
 
 def select(request: Request, policy: SignaturePolicy, *, now: float) -> SignedRequest:
@@ -81,26 +77,19 @@ def select(request: Request, policy: SignaturePolicy, *, now: float) -> SignedRe
     `required_input`, `ClockSkew`, `UnsupportedScheme`, `InvalidKey` or `InvalidJWT` (malformed scheme parameters).
     """
     # 1. Extract the three headers.
-    values = {name: request.headers.get(name) for name in _HEADERS}
-    missing = [name for name, value in values.items() if value is None]
-    if missing:
+    fields = request.headers
+    signature_field, input_field, key_field = (fields.get(name) for name in _HEADERS)
+    if signature_field is None or input_field is None or key_field is None:
+        missing = [name for name in _HEADERS if name not in fields]
         raise InvalidSignature(f"The request lacks {' and '.join(missing)}.")
-    inputs = _dictionary(values["signature-input"], "Signature-Input")
-    signatures = _dictionary(values["signature"], "Signature")
-    keys = signature_key.parse(values["signature-key"] or "")
-
-    # Labels are correlated by name; a label lacking in one of the three cannot be verified (HTTP Signature Keys, 3).
-    labels = [label for label in inputs if label in signatures and label in keys]
-    if not labels:
-        raise InvalidSignature("No label stands in Signature, Signature-Input and Signature-Key alike.")
-    label = _choose(labels, keys, policy)
+    member = fast_read.read(input_field, signature_field, key_field) or members.read(
+        input_field, signature_field, key_field, schemes=policy.schemes
+    )
+    covered, parameters = member.covered, member.parameters
 
     # 2. Covered components.
-    raw_params = _member_text(values["signature-input"] or "", label)
-    components, parameters = inputs[label]
-    covered = _covered(components)
     required = required_components(request, policy)
-    if not set(required) <= set(covered):
+    if not set(covered).issuperset(required):
         raise InvalidInput(
             "The signature must cover: " + ", ".join(name for name in required if name not in covered) + ".",
             required_input=required,
@@ -121,18 +110,18 @@ def select(request: Request, policy: SignaturePolicy, *, now: float) -> SignedRe
         raise InvalidSignature("The signature's expires parameter is in the past.")
 
     # 4. The scheme. An unknown one and one that is not accepted here end the same way.
-    key = keys[label]()
+    key = member.load()
     if isinstance(key, UnknownScheme) or key.scheme not in policy.schemes:
         raise UnsupportedScheme(
             f"This server accepts the Signature-Key schemes {', '.join(policy.schemes)}.", accepted=policy.schemes
         )
 
-    signature = signatures[label][0]
+    signature = member.signature
     if not isinstance(signature, bytes) or not 0 < len(signature) <= _MAX_SIGNATURE_BYTES:
         raise InvalidSignature("The Signature member is not a byte sequence of acceptable length.")
     keyid = parameters.get("keyid")
     return SignedRequest(
-        request, label, key, covered, created, raw_params, signature, keyid if isinstance(keyid, str) else None
+        request, member.label, key, covered, created, member.params, signature, keyid if isinstance(keyid, str) else None
     )
 
 
@@ -152,72 +141,3 @@ def required_components(request: Request, policy: SignaturePolicy) -> tuple[str,
 
 def _carries_session_token(request: Request) -> bool:
     return any(value.lstrip().lower().startswith("aauth") for value in request.headers.get_all("authorization"))
-
-
-def _dictionary(value: str | None, name: str) -> Mapping[str, tuple[Any, dict[str, Any]]]:
-    try:
-        members = parse_dictionary(value or "")
-    except FieldError as error:
-        raise InvalidSignature(f"{name} is not a well-formed dictionary.") from error
-    if len(members) > _MAX_LABELS:
-        raise InvalidSignature(f"{name} has more than {_MAX_LABELS} signatures.")
-    return members
-
-
-def _choose(labels: list[str], keys: Mapping[str, Any], policy: SignaturePolicy) -> str:
-    """The first label whose scheme is accepted, else the first: a member that is not selected must not matter."""
-    for label in labels:
-        try:
-            key = keys[label]()
-        except SignatureError:  # what is wrong with it is reported only if it gets selected
-            continue
-        if key.scheme in policy.schemes:
-            return label
-    return labels[0]
-
-
-def _covered(components: Any) -> tuple[str, ...]:
-    if not isinstance(components, list) or len(components) > _MAX_COMPONENTS:
-        raise InvalidSignature("The Signature-Input member is not an inner list of acceptable length.")
-    names = []
-    for name, parameters in components:
-        if not isinstance(name, str) or parameters:
-            raise InvalidSignature("The signature covers a component with parameters, which this profile does not use.")
-        names.append(name)
-    if len(set(names)) != len(names) or any(name != name.lower() for name in names):
-        raise InvalidSignature("Covered components must be lowercase and occur once.")
-    return tuple(names)
-
-
-def _member_text(value: str, label: str) -> str:
-    """The text of a `Signature-Input` member exactly as received.
-
-    The signature base ends in this text. Taking it from the wire instead of serialising the parsed value again keeps
-    parameters this library does not know, in the form their signer wrote them.
-    """
-    depth_list, in_string, escaped, start = 0, False, False, 0
-    members: list[str] = []
-    for index, character in enumerate(value):
-        if in_string:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                in_string = False
-        elif character == '"':
-            in_string = True
-        elif character == "(":
-            depth_list += 1
-        elif character == ")":
-            depth_list -= 1
-        elif character == "," and depth_list == 0:
-            members.append(value[start:index])
-            start = index + 1
-    members.append(value[start:])
-    # A repeated key overwrites the earlier one (RFC 9651, Section 4.2.2), so the last counts.
-    for member in reversed(members):
-        name, _, text = member.strip(" \t").partition("=")
-        if name == label:
-            return text
-    raise InvalidSignature("The Signature-Input member cannot be read.")

@@ -52,7 +52,13 @@ class AgentProviderMetadata(Metadata, frozen=True, kw_only=True, omit_defaults=T
     """
 
     dwk: ClassVar[str] = AGENT_DWK
-    endpoints: ClassVar[tuple[str, ...]] = ("callback_endpoint", "enrollment_endpoint", "refresh_endpoint")
+    endpoints: ClassVar[tuple[str, ...]] = (
+        "callback_endpoint",
+        "event_endpoint",
+        "enrollment_endpoint",
+        "refresh_endpoint",
+        "subagent_endpoint",
+    )
 
     callback_endpoint: str | None = None
     event_endpoint: str | None = None

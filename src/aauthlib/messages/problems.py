@@ -77,5 +77,15 @@ def error_of(response: Response) -> AAuthError:
         return problem
     cls = _BY_STATUS.get(response.status)
     if cls is not None:
-        return cls(f"The server answered {response.status} without saying why.")
+        return cls(_detail(response) or f"The server answered {response.status} without saying why.")
     return AAuthError(f"The server answered {response.status}, which means nothing at this point of the protocol.")
+
+
+def _detail(response: Response) -> str:
+    """What a problem with a code unknown here says for people."""
+    try:
+        document = response.json()
+    except (ValueError, RecursionError):
+        return ""
+    detail = document.get("detail") if isinstance(document, dict) else None
+    return detail if isinstance(detail, str) else ""

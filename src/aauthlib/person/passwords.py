@@ -64,9 +64,10 @@ class Passwords:
         if self._decoy is None:
             self._decoy = self._hasher.hash("nobody's password")
         try:
-            return self._hasher.verify(stored or self._decoy, prepared) and stored is not None
+            self._hasher.verify(stored or self._decoy, prepared)
         except (VerificationError, InvalidHashError):
             return False
+        return stored is not None
 
 
 def _prepared(password: str) -> str:

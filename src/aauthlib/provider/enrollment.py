@@ -15,7 +15,7 @@ import msgspec
 from ..errors import ConfigurationError, InvalidIdentifier, InvalidRequest
 from ..identifiers import server_identifier
 from ..keys import PublicKey
-from .errors import EnrollmentRefused
+from ..store.provider_records import EnrollmentRefused
 
 __all__ = ["EnrollmentGate", "EnrollmentRequest", "InvitationCodes", "RefreshRequest", "SubagentRequest", "checked_ps"]
 

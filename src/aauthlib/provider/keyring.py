@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..effects import Clock
 from ..keys import JWKS, SigningKey
-from .records import ProviderKey, ProviderStore
+from ..store.provider_records import ProviderKey, ProviderStore
 
 __all__ = ["DEFAULT_LEAD_S", "DEFAULT_ROTATION_S", "KeyRing"]
 

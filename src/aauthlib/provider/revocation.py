@@ -21,8 +21,8 @@ from ..keys import SigningKey
 from ..messages.bodies import RevocationRequest, encode
 from ..messages.metadata import PersonServerMetadata, read_metadata
 from ..messages.problems import error_of
+from ..store.provider_records import IssuedToken
 from ..tokens import AGENT_DWK, PERSON_DWK
-from .records import IssuedToken
 
 __all__ = ["Outcome", "RevokedToken", "revoke_at_person_server"]
 

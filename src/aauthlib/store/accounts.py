@@ -19,7 +19,6 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Table,
-    Text,
     delete,
     func,
     insert,
@@ -239,9 +238,7 @@ class AccountStore:
         """Replace the password and, when `keep_session` names one, end every other session."""
         async with self.database.transaction() as connection:
             await connection.execute(
-                update(account_table)
-                .where(account_table.c.person_id == person_id)
-                .values(password_hash=password_hash)
+                update(account_table).where(account_table.c.person_id == person_id).values(password_hash=password_hash)
             )
             if keep_session is not None:
                 await connection.execute(
@@ -306,9 +303,7 @@ class AccountStore:
                 raise NotFound("There is no such passkey.")
             if account.password_hash is None and len(ids) == 1:
                 return False
-            await connection.execute(
-                delete(passkey_table).where(mine, passkey_table.c.credential_id == credential_id)
-            )
+            await connection.execute(delete(passkey_table).where(mine, passkey_table.c.credential_id == credential_id))
             return True
 
     async def use_challenge(self, digest: str, *, expires_at: float, now: float) -> bool:

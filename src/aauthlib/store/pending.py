@@ -19,7 +19,7 @@ from ..errors import InvalidCode, NotFound
 from .database import Database, from_json, schema, to_json
 from .waiters import Waiters
 
-__all__ = ["SQLPendingStore", "advance", "load", "pending_table"]
+__all__ = ["SQLPendingStore", "advance", "insert_pending", "load", "pending_table", "take_code"]
 
 pending_table = Table(
     "pending",
@@ -88,6 +88,58 @@ async def advance(
     return await load(connection, digest)
 
 
+async def insert_pending(connection: AsyncConnection, pending: Pending) -> None:
+    """Keep a new pending request, inside the caller's transaction."""
+    await connection.execute(
+        insert(pending_table).values(
+            digest=pending.digest,
+            owner=pending.owner,
+            kind=pending.kind,
+            state=str(pending.state),
+            requirement=pending.requirement,
+            handle=pending.handle,
+            code_digest=pending.code_digest,
+            code_attempts=pending.code_attempts,
+            code_consumed=pending.code_consumed,
+            request=to_json(dict(pending.request)),
+            decision=to_json(dict(pending.decision)),
+            detail=pending.detail,
+            created_at=pending.created_at,
+            expires_at=pending.expires_at,
+        )
+    )
+
+
+async def take_code(
+    connection: AsyncConnection, handle: str, digest: str, *, max_attempts: int, consume: bool = True
+) -> tuple[Pending | None, InvalidCode | None]:
+    """Compare a typed code inside the caller's transaction, which must be committed whatever the result.
+
+    Returns the interaction, if there is one, and the failure, if the code is not right. A failed attempt is counted; a
+    right code is consumed (`ARRIVE`) unless `consume` is false.
+    """
+    query = select(pending_table).where(pending_table.c.handle == handle).with_for_update()
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        return None, InvalidCode("The code is not recognised.")
+    pending = _pending(row)
+    where = pending_table.c.digest == pending.digest
+    if not pending.waiting or pending.code_consumed or pending.code_attempts >= max_attempts:
+        return pending, InvalidCode("The code was used already, or is no longer valid.")
+    if hmac.compare_digest(pending.code_digest or "", digest):
+        if consume:
+            await connection.execute(update(pending_table).where(where).values(code_consumed=True))
+            pending = await advance(connection, pending.digest, Event.ARRIVE)
+        return pending, None
+    attempts = pending.code_attempts + 1
+    await connection.execute(update(pending_table).where(where).values(code_attempts=attempts))
+    if attempts >= max_attempts:
+        pending = await advance(
+            connection, pending.digest, Event.REJECT_CODE, detail="Too many wrong codes were tried."
+        )
+    return pending, InvalidCode("The code is not recognised.")
+
+
 class SQLPendingStore:
     """`PendingStore` on a database. Role stores inherit from it and override `record_delivery`."""
 
@@ -100,24 +152,7 @@ class SQLPendingStore:
 
     async def create_pending(self, pending: Pending) -> None:
         async with self.database.transaction() as connection:
-            await connection.execute(
-                insert(pending_table).values(
-                    digest=pending.digest,
-                    owner=pending.owner,
-                    kind=pending.kind,
-                    state=str(pending.state),
-                    requirement=pending.requirement,
-                    handle=pending.handle,
-                    code_digest=pending.code_digest,
-                    code_attempts=pending.code_attempts,
-                    code_consumed=pending.code_consumed,
-                    request=to_json(dict(pending.request)),
-                    decision=to_json(dict(pending.decision)),
-                    detail=pending.detail,
-                    created_at=pending.created_at,
-                    expires_at=pending.expires_at,
-                )
-            )
+            await insert_pending(connection, pending)
 
     async def get_pending(self, digest: str) -> Pending | None:
         async with self.database.transaction() as connection:
@@ -143,30 +178,12 @@ class SQLPendingStore:
 
     async def consume_code(self, handle: str, digest: str, *, max_attempts: int) -> Pending:
         """See `PendingStore.consume_code`. A failed attempt is committed before the error is raised."""
-        failure: InvalidCode | None = None
         async with self.database.transaction() as connection:
-            query = select(pending_table).where(pending_table.c.handle == handle).with_for_update()
-            row = (await connection.execute(query)).one_or_none()
-            if row is None:
-                raise InvalidCode("The code is not recognised.")
-            pending = _pending(row)
-            where = pending_table.c.digest == pending.digest
-            if not pending.waiting or pending.code_consumed or pending.code_attempts >= max_attempts:
-                raise InvalidCode("The code was used already, or is no longer valid.")
-            if hmac.compare_digest(pending.code_digest or "", digest):
-                await connection.execute(update(pending_table).where(where).values(code_consumed=True))
-                pending = await advance(connection, pending.digest, Event.ARRIVE)
-            else:
-                attempts = pending.code_attempts + 1
-                await connection.execute(update(pending_table).where(where).values(code_attempts=attempts))
-                if attempts >= max_attempts:
-                    await advance(
-                        connection, pending.digest, Event.REJECT_CODE, detail="Too many wrong codes were tried."
-                    )
-                failure = InvalidCode("The code is not recognised.")
-        self.waiters.wake(pending.digest)
-        if failure is not None:
-            raise failure
+            pending, failure = await take_code(connection, handle, digest, max_attempts=max_attempts)
+        if pending is not None:
+            self.waiters.wake(pending.digest)
+        if failure is not None or pending is None:
+            raise failure or InvalidCode("The code is not recognised.")
         return pending
 
     async def wait_pending(self, digest: str, timeout_s: float) -> None:

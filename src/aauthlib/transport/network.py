@@ -143,7 +143,7 @@ class GuardedBackend(httpcore2.NetworkBackend):
         def look_up() -> None:
             try:
                 answers.put(self._resolver(host, port))
-            except Exception as error:  # noqa: BLE001 - handed to the thread that asked
+            except Exception as error:  # Handed to the thread that asked.
                 answers.put(error)
             finally:
                 self._lookups.release()
@@ -190,7 +190,7 @@ class AsyncGuardedBackend(httpcore2.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore2's interface
+        timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
@@ -232,7 +232,7 @@ class AsyncGuardedBackend(httpcore2.AsyncNetworkBackend):
     async def connect_unix_socket(
         self,
         path: str,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore2's interface
+        timeout: float | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         """Always refused."""

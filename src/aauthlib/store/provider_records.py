@@ -1,6 +1,8 @@
-"""What an agent provider keeps, and the store it keeps it in (#agent-tokens, #revocation-cascade).
+"""What an agent provider keeps: values, the protocol of its store, and what the store refuses (#agent-tokens).
 
-Frozen values and one protocol whose every method is a transaction. Knows neither SQL nor a request.
+Every method of the protocol is a transaction. The three errors are this project's, as the ceremonies are each
+provider's own (draft-hardt-aauth-bootstrap): a client that does not know their codes goes by the status, `403`, and
+shows the `detail`. Nothing here knows SQL or a request.
 """
 
 from __future__ import annotations
@@ -9,7 +11,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["Delegation", "Enrollment", "IssuedToken", "ProviderKey", "ProviderStore"]
+from ..errors import ProblemError
+
+__all__ = [
+    "Delegation",
+    "Enrollment",
+    "EnrollmentRefused",
+    "EnrollmentRevoked",
+    "EnrollmentUnknown",
+    "IssuedToken",
+    "ProviderKey",
+    "ProviderStore",
+]
+
+
+class EnrollmentRefused(ProblemError):
+    """The provider's gate did not admit the key: no invitation, a wrong one, or no room."""
+
+    code = "enrollment_refused"
+    status = 403
+
+
+class EnrollmentUnknown(ProblemError):
+    """No agent is enrolled with the key that signed; the client enrols first."""
+
+    code = "enrollment_unknown"
+    status = 403
+
+
+class EnrollmentRevoked(ProblemError):
+    """The enrolment of this key was revoked. It stays so: a new agent needs a new key."""
+
+    code = "enrollment_revoked"
+    status = 403
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,154 @@
+"""What an agent holds, in memory and bounded: tokens, sessions, keys and lessons, per server.
+
+Person tokens are kept per resource and mission, auth tokens and session tokens per resource (#person-token-endpoint,
+#auth-token-usage, #aauth-access). Nothing here talks or reads a clock, and nothing of it is written to disk: every
+token can be had again, and one that is not stored cannot be stolen.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ..httpsig import HWK, JWT, SignatureKey
+from ..keys import SigningKey
+from ..tokens import AgentToken, AuthToken, PersonToken
+from ..verification import Level
+
+__all__ = ["REFRESH_MARGIN_S", "Credential", "Credentials", "ServerMemory", "lasts"]
+
+#: Tokens are refreshed when fewer than five minutes remain.
+REFRESH_MARGIN_S = 300.0
+_MAX_SERVERS = 1000
+_MAX_MISSIONS = 32
+
+AnyToken: TypeAlias = AgentToken | PersonToken | AuthToken
+
+
+def lasts(token: AnyToken, now: float) -> bool:
+    """Whether `token` is far enough from its end to be presented.
+
+    The margin is five minutes. For a token that never had ten minutes to live it is half its life: otherwise it would
+    be due for a refresh from the moment it was issued.
+    """
+    return token.exp - now >= min(REFRESH_MARGIN_S, (token.exp - token.iat) / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What one request is signed with: a rung of the trust ladder, its key, its token."""
+
+    level: Level
+    key: SigningKey | None = field(default=None, repr=False)
+    token: AnyToken | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return _NAMES[self.level]
+
+    @property
+    def presented(self) -> PersonToken | AuthToken | None:
+        """The token a resource token can be issued against (#resource-token)."""
+        return self.token if isinstance(self.token, PersonToken | AuthToken) else None
+
+    def signature_key(self) -> SignatureKey | None:
+        """The `Signature-Key` to send; `None` for an anonymous request."""
+        if self.token is not None:
+            return JWT(self.token.raw)
+        return HWK.of(self.key.public) if self.key is not None else None
+
+
+_NAMES = {
+    Level.ANONYMOUS: "no credential",
+    Level.PSEUDONYM: "a pseudonymous key",
+    Level.IDENTIFIED: "its agent token",
+    Level.PERSON: "a person token",
+    Level.AUTHORIZED: "an auth token",
+}
+
+ANONYMOUS = Credential(Level.ANONYMOUS)
+
+
+@dataclass(slots=True)
+class ServerMemory:
+    """What is held for, and was learned about, one server."""
+
+    level: Level
+    """The lowest rung worth starting at: the application's choice at first, raised by what the server asked."""
+    auth_token: AuthToken | None = field(default=None, repr=False)
+    person_tokens: OrderedDict[str | None, PersonToken] = field(default_factory=OrderedDict, repr=False)
+    """By `mission_s256`; `None` for outside of any mission."""
+    session: tuple[str, str] | None = field(default=None, repr=False)
+    """The newest session token, and the thumbprint of the key it was received under."""
+    pseudonym: SigningKey | None = field(default=None, repr=False)
+    """A key of its own for each server, so that two of them cannot tell that they see the same agent."""
+    components: tuple[str, ...] = ()
+    """Covered components the server wants beyond the base."""
+    clock_offset_s: float = 0.0
+    """Seconds to add to our clock to get the server's."""
+    busy: set[str] = field(default_factory=set, repr=False)
+    """Kinds of token that an exchange is obtaining right now."""
+
+    def forget_tokens(self) -> None:
+        """Drop person and auth tokens."""
+        self.auth_token = None
+        self.person_tokens.clear()
+
+    def keep_person_token(self, token: PersonToken) -> None:
+        self.person_tokens[token.mission_s256] = token
+        self.person_tokens.move_to_end(token.mission_s256)
+        while len(self.person_tokens) > _MAX_MISSIONS:
+            self.person_tokens.popitem(last=False)
+
+    def session_for(self, key: SigningKey | None) -> str | None:
+        """The session token, if it was received under `key`."""
+        if self.session is None or key is None or self.session[1] != key.thumbprint:
+            return None
+        return self.session[0]
+
+    def pseudonym_key(self, generate: Callable[[], SigningKey]) -> SigningKey:
+        """The key this server knows the agent by when it knows nothing else."""
+        if self.pseudonym is None:
+            self.pseudonym = generate()
+        return self.pseudonym
+
+
+class Credentials:
+    """The agent's own credential, and a bounded memory per server (by origin); the longest unused goes first."""
+
+    def __init__(self, *, opening: Level = Level.IDENTIFIED, max_servers: int = _MAX_SERVERS) -> None:
+        self.own: Credential | None = None
+        """The agent token with its key."""
+        self.clock_offset_s = 0.0
+        """What the person server or provider taught us to add to our clock."""
+        self.busy: set[str] = set()
+        self._opening = opening
+        self._servers: OrderedDict[str, ServerMemory] = OrderedDict()
+        self._max_servers = max_servers
+
+    def __len__(self) -> int:
+        return len(self._servers)
+
+    def at(self, origin: str) -> ServerMemory:
+        """The memory of the server at `origin`."""
+        memory = self._servers.get(origin)
+        if memory is None:
+            memory = self._servers[origin] = ServerMemory(self._opening)
+            while len(self._servers) > self._max_servers:
+                self._servers.popitem(last=False)
+        self._servers.move_to_end(origin)
+        return memory
+
+    def adopt(self, own: Credential) -> None:
+        """Take a new agent token. With a new key, everything bound to the old one is dropped (#re-authorization)."""
+        if self.own is not None and self.own.key != own.key:
+            self.forget_tokens()
+        self.own = own
+
+    def forget_tokens(self) -> None:
+        """Drop every person and auth token; pseudonyms, sessions and lessons stay."""
+        for memory in self._servers.values():
+            memory.forget_tokens()

@@ -1,0 +1,447 @@
+"""The challenge loop: make the request, read what the server requires, satisfy it, retry (#consuming-a-resource).
+
+ONE generator, sans-I/O; `client` and `auth` are thin shells on it. It signs with the best credential held for the
+resource, and climbs only when asked: pseudonym, agent token, person token, auth token (#requirement-responses). What a
+`202` asks is met while its `Location` is held (#deferred-auth-token, #interaction-relay). Every round trip counts, and
+a requirement that comes back although it was met ends the exchange.
+"""
+
+from __future__ import annotations
+
+from ..deferred.polling import UnsupportedRequirement
+from ..effects import Direct, Flow, Report
+from ..errors import AAuthError, ExpiredPresentedToken, ExpiredResourceToken, InvalidRequest
+from ..errors import RevokedPresentedToken, RevokedResourceToken, TokenInvalid
+from ..http import Request, Response
+from ..keys import SigningKey
+from ..messages.headers import accepted_tokens, parse_access
+from ..messages.requirement import AGENT_TOKEN, AUTH_TOKEN, PERSON_TOKEN, PSEUDONYM, Requirement, RequirementMalformed
+from ..tokens import AuthToken, PersonToken, ResourceToken, verify
+from ..tokens.checks import check_resource_challenge
+from ..verification import Level
+from .chain import agent_credential, turn, wait_for_turn
+from .context import AgentContext, GrantPreferences, OpenRequests
+from .credentials import ANONYMOUS, Credential, lasts
+from .deferral import follow_through, refuse_direct
+from .errors import ChallengeInvalid, ChallengeUnmet, NoProgress
+from .person_server import PersonServerClient, Relay
+from .recovery import Recovery, level_for
+from .sending import Attempt, ResourceSend, resource_of, sign_request, unsigned
+
+__all__ = ["Exchange", "exchange"]
+
+
+def exchange(
+    agent: AgentContext,
+    request: Request,
+    *,
+    preferences: GrantPreferences | None = None,
+    open_requests: OpenRequests | None = None,
+) -> Flow[Response]:
+    """Send `request` to a resource, satisfying what it requires, and return its final response.
+
+    A status the protocol has no use for (404, a redirect, an ordinary 401 or 429) is returned as it is. `preferences`
+    go with what is asked of the person server; `open_requests` learns which pending URLs are being waited for.
+
+    Raises `AgentError` (see `agent.errors`), the person server's refusals (`Denied`, `Expired`, `UserUnreachable`,
+    ...), `UnsupportedRequirement` for a requirement this agent does not know, and the transport's errors.
+    """
+    return (yield from Exchange(agent, request, preferences=preferences, open_requests=open_requests).run())
+
+
+class Exchange:
+    """One request of the application's, with everything it takes to get it answered.
+
+    `ceiling` is the highest rung to present: the authorization endpoint is spoken to with a person token, also by an
+    agent that holds an auth token (#authorization-endpoint-request). `floor` is the lowest.
+    """
+
+    def __init__(
+        self,
+        agent: AgentContext,
+        request: Request,
+        *,
+        preferences: GrantPreferences | None = None,
+        open_requests: OpenRequests | None = None,
+        ceiling: Level = Level.AUTHORIZED,
+        floor: Level = Level.ANONYMOUS,
+    ) -> None:
+        self.agent = agent
+        self.request = unsigned(request)
+        self.resource = resource_of(request)
+        self.memory = agent.credentials.at(self.resource)
+        self.preferences = preferences if preferences is not None else agent.preferences
+        self.open_requests = open_requests if open_requests is not None else OpenRequests()
+        self._person_server = PersonServerClient(
+            agent, preferences=self.preferences, open_requests=self.open_requests
+        )
+        self._recovery = Recovery(agent, self.memory)
+        self._ceiling, self._floor = ceiling, floor
+        self._round_trips = 0
+        self._last_met: str | None = None
+        self._attempt = Attempt(self.request, ANONYMOUS)
+        self._fresh: set[str] = set()
+        """The `jti` of tokens that were obtained within this exchange: asking for another one is no progress."""
+        self._redeemed: set[str] = set()
+        """The `jti` of resource tokens that were redeemed."""
+        self._relay: Relay | None = None
+
+    def run(self) -> Flow[Response]:
+        """As `exchange`."""
+        response = yield from self._send(self.request)
+        if not _is_deferred(response):
+            return response
+        return (
+            yield from follow_through(
+                response,
+                url=self.request.url,
+                agent=self.agent,
+                deliver=self._poll,
+                direct=self._direct,
+                digest=self._digest,
+                open_requests=self.open_requests,
+                at_person_server=False,
+            )
+        )
+
+    # ------------------------------------------------------------------ sending
+
+    def _poll(self, request: Request, *, timeout_s: float) -> Flow[Response]:
+        # Each poll has a budget of its own; how many there are is bounded by the deadline of the wait.
+        self._round_trips, self._last_met = 0, None
+        response = yield from self._send(request, timeout_s=timeout_s)
+        if self._relay is not None and response.status == 202:
+            yield from self._relay.poll()
+            if self._relay.failed:
+                relay, self._relay = self._relay, None
+                refuse_direct(self.agent, relay.direct)
+                yield relay.direct
+        return response
+
+    def _send(self, request: Request, *, timeout_s: float | None = None) -> Flow[Response]:
+        """Send one request until its answer requires nothing more than can be given; return that answer."""
+        while True:
+            self._round_trips += 1
+            if self._round_trips > self.agent.max_round_trips:
+                raise NoProgress(
+                    f"{self.resource} kept asking for more: after {self.agent.max_round_trips} requests it still does "
+                    f"not answer. The last thing it asked for was {self._last_met or 'another signature'}."
+                )
+            credential = yield from self._credential()
+            own_session = self.memory.session_for(credential.key) if "authorization" not in request.headers else None
+            self._attempt = attempt = Attempt(request, credential, own_session)
+            yield Report("request", {"method": request.method, "url": request.url, "with": credential.name})
+            signed = sign_request(
+                attempt, self.memory, now=self.agent.clock(), capabilities=self.agent.capabilities
+            )
+            response: Response = yield ResourceSend(
+                signed,
+                timeout_s=timeout_s if timeout_s is not None else self.agent.request_timeout_s,
+                max_body_bytes=self.agent.max_body_bytes,
+            )
+            yield Report("response", {"status": response.status, "url": request.url})
+            self._keep_session(response, credential)
+            if not (yield from self._satisfied(response, attempt)):
+                return response
+
+    def _keep_session(self, response: Response, credential: Credential) -> None:
+        """Remember the newest session token (#aauth-access)."""
+        try:
+            session_token = parse_access(response.headers)
+        except InvalidRequest as error:
+            raise ChallengeInvalid(
+                f"{self.resource} sent an AAuth-Access header that cannot be a session token. {error.detail}",
+                response=response,
+            ) from error
+        if session_token is not None and credential.key is not None:
+            self.memory.session = (session_token, credential.key.thumbprint)
+
+    # ------------------------------------------------------------------ choosing
+
+    def _credential(self) -> Flow[Credential]:
+        """The best credential held for this resource, refreshed from the top of the chain where it is due."""
+        memory, now = self.memory, self.agent.now()
+        own = self.agent.credentials.own
+        if self._ceiling >= Level.AUTHORIZED and memory.auth_token is not None and own is not None:
+            if not lasts(memory.auth_token, now):
+                yield from self._renew(memory.auth_token)
+                own = self.agent.credentials.own
+            if memory.auth_token is not None and own is not None:
+                return Credential(Level.AUTHORIZED, own.key, memory.auth_token)
+        held = memory.person_tokens.get(self.preferences.mission_s256)
+        if self._ceiling >= Level.PERSON and (held is not None or self._floor >= Level.PERSON):
+            if held is None or not lasts(held, now):
+                held = yield from self._obtain_person_token()
+            own = yield from agent_credential(self.agent)
+            # A new agent token may have come with a new key, and taken every token of the old key with it.
+            held = memory.person_tokens.get(self.preferences.mission_s256)
+            if held is None:
+                held = yield from self._obtain_person_token()
+            return Credential(Level.PERSON, own.key, held)
+        level = min(max(memory.level, self._floor), self._ceiling)
+        if level >= Level.IDENTIFIED:
+            own = yield from agent_credential(self.agent)
+            return own
+        if level is Level.PSEUDONYM:
+            return Credential(Level.PSEUDONYM, self._pseudonym())
+        return ANONYMOUS
+
+    def _pseudonym(self) -> SigningKey:
+        return self.memory.pseudonym_key(self.agent.generate_key)
+
+    def _obtain_person_token(self) -> Flow[PersonToken]:
+        """A person token for this resource; one that another exchange is obtaining right now is waited for."""
+        mission = self.preferences.mission_s256
+        before = self.memory.person_tokens.get(mission)
+        yield from wait_for_turn(self.memory.busy, PERSON_TOKEN, limit_s=self.agent.poll.deadline_s)
+        held = self.memory.person_tokens.get(mission)
+        if held is not None and held is not before and lasts(held, self.agent.now()):
+            return held
+        with turn(self.memory.busy, PERSON_TOKEN):
+            token = yield from self._person_server.person_token(self.resource)
+        self.memory.keep_person_token(token)
+        self._fresh.add(token.jti)
+        return token
+
+    def _renew(self, old: AuthToken) -> Flow[None]:
+        """Replace an auth token that is about to expire (#re-authorization).
+
+        Through the authorization endpoint when the resource has one, so that it has a say in the scope; otherwise the
+        old token is dropped and the resource challenges against the person token.
+        """
+        from .authorization import renew  # authorization speaks to its endpoint through an Exchange
+
+        yield from wait_for_turn(self.memory.busy, AUTH_TOKEN, limit_s=self.agent.poll.deadline_s)
+        if self.memory.auth_token is not old:
+            return
+        with turn(self.memory.busy, AUTH_TOKEN):
+            self.memory.auth_token = None
+            self.memory.person_tokens.pop(old.mission_s256, None)
+            token = yield from renew(self.agent, self.resource, old, self.preferences, self.open_requests)
+            if token is not None:
+                self.memory.auth_token = token
+            elif self.preferences.mission_s256 not in self.memory.person_tokens:
+                held = yield from self._person_server.person_token(self.resource)
+                self.memory.keep_person_token(held)
+
+    # ------------------------------------------------------------------ satisfying
+
+    def _satisfied(self, response: Response, attempt: Attempt) -> Flow[bool]:
+        """Whether what `response` requires was met, so that the request is worth sending again."""
+        if response.status not in (401, 429):
+            return False
+        done = self._recovery.attend(response, attempt)
+        if done is not None:
+            yield Report("recovered", {"server": self.resource, "done": done})
+            return True
+        if response.status == 429:
+            # Only a caller that did not sign can do better by signing; any other has to wait (Retry-After).
+            return (yield from self._signed_instead(response, attempt))
+        had_session = attempt.session_token is not None
+        if had_session and self.memory.session is not None and self.memory.session[0] == attempt.session_token:
+            self.memory.session = None
+        requirement = self._requirement(response)
+        if requirement is not None:
+            yield from self._meet(requirement, response, attempt)
+            return True
+        if (yield from self._signed_instead(response, attempt)):
+            return True
+        if had_session:
+            yield Report("session-ended", {"resource": self.resource})
+        return had_session
+
+    def _requirement(self, response: Response) -> Requirement | None:
+        header = response.headers.get("aauth-requirement")
+        if header is None:
+            return None
+        try:
+            return Requirement.parse(header)
+        except RequirementMalformed as error:
+            raise ChallengeInvalid(
+                f"{self.resource} requires something that cannot be read. {error.detail}", response=response
+            ) from error
+
+    def _signed_instead(self, response: Response, attempt: Attempt) -> Flow[bool]:
+        """Sign what was sent unsigned, when `Accept-Signature-Scheme` says that this would help."""
+        schemes = accepted_tokens(response.headers, "accept-signature-scheme")
+        level = level_for(schemes) if schemes else None
+        if attempt.credential.level is not Level.ANONYMOUS or level is None or self.memory.level >= level:
+            return False
+        self.memory.level = level
+        yield Report("challenge", {"resource": self.resource, "asks": "a signature", "level": level.name.lower()})
+        return True
+
+    def _meet(self, requirement: Requirement, response: Response, attempt: Attempt) -> Flow[None]:
+        """Do what a `401` requires; afterwards the best credential held is the one that was asked for."""
+        sent = attempt.credential
+        yield Report("challenge", {"resource": self.resource, "asks": requirement.value, "with": sent.name})
+        match requirement.value:
+            case "pseudonym":
+                self._once(PSEUDONYM, sent.level < Level.PSEUDONYM, sent)
+                self.memory.level = max(self.memory.level, Level.PSEUDONYM)
+            case "agent-token":
+                self._once(AGENT_TOKEN, sent.level is not Level.IDENTIFIED, sent)
+                if sent.level > Level.IDENTIFIED:
+                    # It asks for the agent itself, and was shown the person's or the grant's token.
+                    self.memory.forget_tokens()
+                self.memory.level = Level.IDENTIFIED
+            case "person-token":
+                fresh = sent.token is not None and sent.token.jti in self._fresh
+                self._once(PERSON_TOKEN, sent.level is not Level.PERSON or not fresh, sent)
+                if sent.level is Level.AUTHORIZED:
+                    self.memory.auth_token = None
+                if sent.level is Level.PERSON:
+                    self.memory.person_tokens.pop(self.preferences.mission_s256, None)
+                if self.preferences.mission_s256 not in self.memory.person_tokens:
+                    yield from self._obtain_person_token()
+            case "auth-token":
+                if self._ceiling < Level.AUTHORIZED:
+                    raise ChallengeInvalid(
+                        f"{self.resource} asks for an auth token at its authorization endpoint, which is where one "
+                        "asks for it.",
+                        response=response,
+                    )
+                yield from self._obtain_auth_token(requirement, response, attempt)
+            case other:
+                raise UnsupportedRequirement(
+                    f"{self.resource} answers {response.status} with the requirement {_shown(other)}, which this agent "
+                    "does not know how to meet. A newer version of aauthlib may.",
+                    requirement,
+                )
+
+    def _once(self, asked: str, progress: bool, sent: Credential) -> None:
+        """Refuse to go round in circles: what was just given cannot be given again."""
+        if not progress or asked == self._last_met:
+            raise NoProgress(
+                f"{self.resource} asks for {asked}, this agent presented {sent.name}, and {self.resource} asks for "
+                f"{asked} again. It does not accept what it was given; its operator can say why."
+            )
+        self._last_met = asked
+
+    # ------------------------------------------------------------------ auth tokens
+
+    def _obtain_auth_token(self, requirement: Requirement, response: Response, attempt: Attempt) -> Flow[None]:
+        """Redeem the resource token of a challenge (#requirement-auth-token)."""
+        resource_token, presented = yield from self._verified_challenge(requirement, response, attempt)
+        scope = " ".join(sorted(resource_token.scope)) if resource_token.scope is not None else "no scope named"
+        self._once(f"{AUTH_TOKEN} ({scope})", True, attempt.credential)
+        yield from wait_for_turn(self.memory.busy, AUTH_TOKEN, limit_s=self.agent.poll.deadline_s)
+        held = self.memory.auth_token
+        if held is not None and held is not presented and held.jti not in self._fresh:
+            # Another exchange obtained one meanwhile. If it does not cover this request, the resource says so.
+            self._fresh.add(held.jti)
+            self._last_met = None
+            return
+        with turn(self.memory.busy, AUTH_TOKEN):
+            try:
+                token = yield from self._person_server.auth_token(self.resource, resource_token, presented)
+            except (ExpiredPresentedToken, RevokedPresentedToken) as error:
+                # A fresh person token, then a fresh resource token (#token-endpoint-error-codes).
+                self._retry_or_raise("presented token", error)
+                self.memory.forget_tokens()
+                self._last_met = None
+                self.memory.keep_person_token((yield from self._person_server.person_token(self.resource)))
+                return
+            except (ExpiredResourceToken, RevokedResourceToken) as error:
+                self._retry_or_raise("resource token", error)
+                self._last_met = None
+                return
+        self._redeemed.add(resource_token.jti)
+        self._fresh.add(token.jti)
+        self.memory.auth_token = token
+
+    def _retry_or_raise(self, what: str, error: AAuthError) -> None:
+        mark = f"retried:{what}"
+        if mark in self._fresh:
+            raise error
+        self._fresh.add(mark)
+
+    def _verified_challenge(
+        self, requirement: Requirement, response: Response, attempt: Attempt
+    ) -> Flow[tuple[ResourceToken, PersonToken | AuthToken]]:
+        """#resource-challenge-verification. Raises `ChallengeInvalid`; nothing has been sent to anybody then."""
+        presented, key = attempt.credential.presented, attempt.credential.key
+        # 1. The resource token, which only a request with a person or auth token can be answered with.
+        if requirement.resource_token is None:
+            raise ChallengeInvalid(
+                f"{self.resource} requires an auth token without sending a resource token.", response=response
+            )
+        if presented is None or key is None:
+            raise ChallengeInvalid(
+                f"{self.resource} sent a resource token although this agent presented {attempt.credential.name}: "
+                "it has to ask for a person token first.",
+                response=response,
+            )
+        try:
+            # 2 and 6. Signature, type, issuer, expiry.
+            token = yield from verify(
+                requirement.resource_token,
+                ResourceToken,
+                now=self.agent.now(),
+                policy=self.agent.verification,
+            )
+            # 3 to 5. Resource, key, person server, person, presented token.
+            check_resource_challenge(
+                token,
+                resource=self.resource,
+                agent_key=key.public,
+                presented=presented,
+                person_server=presented.person_server,
+            )
+            if token.mission_s256 != presented.mission_s256 or token.tenant != presented.tenant:
+                raise TokenInvalid("The resource token names another mission or tenant than the token presented.")
+        except AAuthError as error:
+            raise ChallengeInvalid(
+                f"The resource token of {self.resource} is refused, and nothing was asked of the person server. "
+                f"{error.detail}",
+                response=response,
+            ) from error
+        return token, presented
+
+    # ------------------------------------------------------------------ deferred responses
+
+    def _digest(self, response: Response) -> Flow[Response]:
+        """Meet `requirement=auth-token` in a `202` while its invocation is held (#deferred-auth-token)."""
+        header = response.headers.get("aauth-requirement")
+        requirement = self._requirement(response) if header is not None and response.status == 202 else None
+        if requirement is None or requirement.value != AUTH_TOKEN:
+            return response
+        stripped = Response(response.status, response.headers.with_(aauth_requirement=None), response.body)
+        if requirement.resource_token is not None and requirement.resource_token in self._redeemed:
+            return stripped
+        if len(self._redeemed) >= self.agent.max_round_trips:
+            raise NoProgress(
+                f"{self.resource} sends resource token after resource token for one held request and never answers it."
+            )
+        self._last_met = None
+        yield Report("challenge", {"resource": self.resource, "asks": AUTH_TOKEN, "with": self._attempt.credential.name})
+        yield from self._obtain_auth_token(requirement, response, self._attempt)
+        if requirement.resource_token is not None:
+            self._redeemed.add(requirement.resource_token)
+        return stripped
+
+    def _direct(self, direct: Direct) -> Flow[None]:
+        """Get the person to the resource's page: through the person server first, else by this agent itself."""
+        self._relay = yield from self._person_server.relay(direct)
+        if self._relay is None:
+            refuse_direct(self.agent, direct)
+            yield direct
+
+
+def _is_deferred(response: Response) -> bool:
+    """Whether a `202` is the protocol's (#pending-response) and not an ordinary API's own."""
+    if response.status != 202:
+        return False
+    if "aauth-requirement" in response.headers:
+        return True
+    if "location" not in response.headers or "no-store" not in (response.headers.get("cache-control") or "").lower():
+        return False
+    try:
+        body = response.json()
+    except ValueError:
+        return False
+    return isinstance(body, dict) and isinstance(body.get("status"), str)
+
+
+def _shown(value: str) -> str:
+    return value if len(value) <= 64 and value.isprintable() else "of an unreadable name"

@@ -1,0 +1,290 @@
+"""What an agent asks of its person server: person tokens, auth tokens, relaying an interaction.
+
+#person-token-endpoint, #ps-token-endpoint, #interaction-endpoint. Every token that comes back is verified before it is
+used. For a sub-agent its parent signs and the sub-agent's token goes along (#parent-mediated-authorization). Knows
+nothing of how a resource is spoken to.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+from urllib.parse import urljoin
+
+import msgspec
+
+from ..effects import Direct, FindMetadata, Flow, Report, Sleep
+from ..errors import AAuthError, InteractionUnavailable, InvalidIdentifier, TokenInvalid
+from ..http import Fields, Request, Response
+from ..identifiers import server_identifier
+from ..keys import PublicKey
+from ..messages.bodies import (
+    AuthTokenRequest,
+    AuthTokenResponse,
+    PersonTokenRequest,
+    PersonTokenResponse,
+    RequestContext,
+)
+from ..messages.headers import parse_retry_after
+from ..messages.metadata import PersonServerMetadata, read_metadata
+from ..messages.problems import error_of
+from ..tokens import PERSON_DWK, AgentToken, AuthToken, PersonToken, ResourceToken, verify
+from ..tokens.checks import check_auth_token_response
+from .chain import ServerDialogue, agent_credential
+from .context import AgentContext, GrantPreferences, OpenRequests
+from .credentials import Credential
+from .deferral import follow_through, refuse_direct
+from .errors import ChallengeInvalid, ChallengeUnmet
+
+__all__ = ["PersonServerClient", "Relay"]
+
+_T = TypeVar("_T", PersonToken, AuthToken)
+_S = TypeVar("_S", PersonTokenResponse, AuthTokenResponse)
+
+_MAX_BACK_OFFS = 3
+_MAX_BACK_OFF_S = 60.0
+
+
+class PersonServerClient:
+    """One agent at its person server, within one exchange."""
+
+    def __init__(
+        self, agent: AgentContext, *, preferences: GrantPreferences | None = None, open_requests: OpenRequests
+    ) -> None:
+        self._agent, self._open = agent, open_requests
+        self._preferences = preferences if preferences is not None else agent.preferences
+
+    # ------------------------------------------------------------------ tokens
+
+    def person_token(self, resource: str) -> Flow[PersonToken]:
+        """Get a person token for `resource` (a server identifier), verified.
+
+        Raises `ChallengeUnmet` without a person server, the server's own refusal (`Denied`, `UserUnreachable`, ...),
+        `ChallengeInvalid` when the token is not the one asked for.
+        """
+        try:
+            server_identifier(resource, dev=self._agent.dev)
+        except InvalidIdentifier as error:
+            raise ChallengeUnmet(
+                f"No person token can be had for {resource}: {error.detail} Call the resource by its own identifier."
+            ) from error
+        own, ps, metadata = yield from self._person_server("a person token")
+        body = self._body(PersonTokenRequest, own, resource=resource, mission_s256=self._preferences.mission_s256)
+        response = yield from self._post(metadata.person_token_endpoint, body)
+        text = _read(PersonTokenResponse, response, ps).person_token
+        token = yield from self._verified(text, PersonToken, ps)
+        key = _key(own)
+        for what, ours, theirs in (
+            ("another person server", ps, token.iss),
+            ("another resource", resource, token.aud),
+            ("another key", key.thumbprint, token.cnf.thumbprint),
+            ("another mission", self._preferences.mission_s256, token.mission_s256),
+        ):
+            if ours != theirs:
+                raise ChallengeInvalid(f"The person token that {ps} sent is for {what} than was asked for.")
+        yield Report("person-token", {"ps": ps, "resource": resource, "exp": token.exp})
+        return token
+
+    def auth_token(
+        self, resource: str, resource_token: ResourceToken, presented: PersonToken | AuthToken
+    ) -> Flow[AuthToken]:
+        """Redeem a verified resource token for an auth token (#auth-token-response-verification).
+
+        `presented` is the token the resource saw. Raises as `person_token` does.
+        """
+        own, ps, metadata = yield from self._person_server("an auth token")
+        body = self._body(
+            AuthTokenRequest,
+            own,
+            resource_token=resource_token.raw,
+            presented_token=presented.raw,
+            **({"login_hint": resource_token.login_hint} if resource_token.login_hint is not None else {}),
+        )
+        response = yield from self._post(metadata.auth_token_endpoint, body)
+        text = _read(AuthTokenResponse, response, ps).auth_token
+        token = yield from self._verified(text, AuthToken, ps)
+        try:
+            check_auth_token_response(
+                token, resource_token=resource_token, agent_key=_key(own), resource=resource
+            )
+            if token.ps != resource_token.ps:
+                raise TokenInvalid("The auth token names another person server than the resource token.")
+        except TokenInvalid as error:
+            raise ChallengeInvalid(f"The auth token that {ps} sent is refused. {error.detail}") from error
+        yield Report(
+            "auth-token", {"iss": token.iss, "resource": resource, "scope": token.scope, "exp": token.exp}
+        )
+        return token
+
+    # ------------------------------------------------------------------ interaction
+
+    def relay(self, direct: Direct) -> Flow[Relay | None]:
+        """Ask the person server to get its person to `direct.url` (#interaction-relay).
+
+        Returns `None` when there is no person server, it has no interaction endpoint, or it cannot relay; the agent
+        then directs the person itself.
+        """
+        own = yield from agent_credential(self._agent.speaker)
+        if own.token is None or not isinstance(own.token, AgentToken) or own.token.ps is None:
+            return None
+        try:
+            metadata = yield from self._metadata(own.token.ps)
+            if metadata.interaction_endpoint is None:
+                return None
+            document = {"type": "interaction", "url": direct.url, "code": direct.code}
+            if self._preferences.mission_s256 is not None:
+                document["mission_s256"] = self._preferences.mission_s256
+            dialogue = ServerDialogue(self._agent.speaker, metadata.interaction_endpoint)
+            response = yield from dialogue.send(_json_post(metadata.interaction_endpoint, document))
+        except AAuthError as error:
+            # The relay is a courtesy: the person can still be sent there directly.
+            yield Report("relay", {"ps": own.token.ps, "relayed": False, "reason": error.detail})
+            return None
+        relayed = response.status in (200, 202)
+        reason = None if relayed else error_of(response)
+        yield Report(
+            "relay",
+            {
+                "ps": own.token.ps,
+                "relayed": relayed,
+                "reason": "no channel" if isinstance(reason, InteractionUnavailable) else reason and str(reason),
+            },
+        )
+        return Relay(self._agent, metadata.interaction_endpoint, response, dialogue, direct) if relayed else None
+
+    # ------------------------------------------------------------------ within
+
+    def _person_server(self, what: str) -> Flow[tuple[Credential, str, PersonServerMetadata]]:
+        """The agent's own credential, its person server and that server's metadata."""
+        speaker = yield from agent_credential(self._agent.speaker)
+        own = speaker if self._agent.parent is None else (yield from agent_credential(self._agent))
+        token = speaker.token
+        ps = token.ps if isinstance(token, AgentToken) else None
+        if ps is None:
+            raise ChallengeUnmet(
+                f"The resource asks for {what}, which only a person server can give, and this agent has none. "
+                "Name one when the identity is made (`aauth init --ps https://...`), or use a resource that needs none."
+            )
+        metadata = yield from self._metadata(ps)
+        return own, ps, metadata
+
+    def _metadata(self, ps: str) -> Flow[PersonServerMetadata]:
+        document = yield FindMetadata(ps, PERSON_DWK)
+        return read_metadata(PersonServerMetadata, document, issuer=ps, dev=self._agent.dev)
+
+    def _body(self, cls: type[RequestContext], own: Credential, **members: object) -> bytes:
+        wishes = self._preferences
+        capabilities = list(self._agent.speaker.capabilities)
+        context: dict[str, object] = {
+            "capabilities": capabilities or None,
+            "login_hint": wishes.login_hint,
+            "tenant": wishes.tenant,
+            "domain_hint": wishes.domain_hint,
+            "prompt": wishes.prompt,
+            "justification": wishes.justification,
+            "platform": wishes.platform,
+            "device": wishes.device,
+            "subagent_token": own.token.raw if self._agent.parent is not None and own.token is not None else None,
+        }
+        return msgspec.json.encode(cls(**{**context, **members}))
+
+    def _post(self, endpoint: str, body: bytes) -> Flow[Response]:
+        """Send a token request and see it through to its terminal answer, which is returned when it is `200`."""
+        dialogue = ServerDialogue(self._agent.speaker, endpoint)
+        request = Request("POST", endpoint, _JSON, body)
+        response = yield from dialogue.send(request)
+        for _ in range(_MAX_BACK_OFFS):
+            if response.status != 503:
+                break
+            pause = parse_retry_after(response.headers, now=self._agent.clock(), default_s=5.0)
+            yield Sleep(min(max(pause, 1.0), _MAX_BACK_OFF_S))
+            response = yield from dialogue.send(request)
+        if response.status == 202:
+            response = yield from follow_through(
+                response,
+                url=endpoint,
+                agent=self._agent,
+                deliver=dialogue.send,
+                direct=self._direct,
+                digest=None,
+                open_requests=self._open,
+                at_person_server=True,
+            )
+        if response.status != 200:
+            raise error_of(response)
+        return response
+
+    def _direct(self, direct: Direct) -> Flow[None]:
+        refuse_direct(self._agent, direct)
+        yield direct
+
+    def _verified(self, text: str, cls: type[_T], ps: str) -> Flow[_T]:
+        try:
+            return (
+                yield from verify(
+                    text, cls, now=self._agent.now(), policy=self._agent.verification, cache=self._agent.tokens
+                )
+            )
+        except AAuthError as error:
+            raise ChallengeInvalid(f"The token that {ps} sent fails verification. {error.detail}") from error
+
+
+class Relay:
+    """A relayed interaction: the person server's own `202`, which says only whether it reached the person.
+
+    Whether the interaction is complete is the resource's to say (#interaction-response-poll-authority).
+    """
+
+    def __init__(
+        self, agent: AgentContext, endpoint: str, first: Response, dialogue: ServerDialogue, direct: Direct
+    ) -> None:
+        self._agent, self._dialogue, self.direct = agent, dialogue, direct
+        self._location = _same_origin(endpoint, first) if first.status == 202 else None
+        self._next_at = self._due(first)
+        self.failed = False
+        """The person server gave up without reaching the person."""
+
+    def _due(self, response: Response) -> float:
+        now = self._agent.clock()
+        return now + max(1.0, parse_retry_after(response.headers, now=now, default_s=5.0))
+
+    def poll(self) -> Flow[None]:
+        """Ask how the relay is doing, if it is time to."""
+        if self._location is None or self._agent.clock() < self._next_at:
+            return
+        try:
+            response = yield from self._dialogue.send(Request("GET", self._location, _ACCEPT))
+        except AAuthError:
+            self._location = None
+            return
+        if response.status in (202, 429, 503):
+            self._next_at = self._due(response)
+            return
+        self._location = None
+        self.failed = response.status != 200
+
+
+_JSON = Fields({"content-type": "application/json", "accept": "application/json"})
+_ACCEPT = Fields({"accept": "application/json"})
+
+
+def _json_post(url: str, document: object) -> Request:
+    return Request("POST", url, _JSON, msgspec.json.encode(document))
+
+
+def _same_origin(endpoint: str, response: Response) -> str | None:
+    value = response.headers.get("location")
+    location = urljoin(endpoint, value) if value else None
+    return location if location and Request("GET", location).origin == Request("GET", endpoint).origin else None
+
+
+def _read(cls: type[_S], response: Response, ps: str) -> _S:
+    try:
+        return msgspec.json.decode(response.body, type=cls)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ChallengeInvalid(f"{ps} answered with something that is no token response.", response=response) from error
+
+
+def _key(own: Credential) -> PublicKey:
+    if own.key is None:
+        raise ChallengeUnmet("This agent has no key of its own to bind a token to.")
+    return own.key.public

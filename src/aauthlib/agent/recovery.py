@@ -1,0 +1,178 @@
+"""What an agent does about a refused signature (#authentication-errors; HTTP Signature Keys, Section 5).
+
+One `Recovery` lives as long as an exchange and takes each remedy at most once: cover what is missing, drop the token
+that expired or was revoked, correct the clock, use a scheme that is accepted. What is learned is remembered for the
+server. Refreshing tokens is the business of `chain`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+from ..errors import (
+    ClockSkew,
+    ExpiredJWT,
+    InvalidInput,
+    InvalidSignature,
+    RevokedJWT,
+    SignatureError,
+    UnsupportedScheme,
+)
+from ..http import Response
+from ..httpsig import BASE_COMPONENTS, DEFAULT_WINDOW_S
+from ..messages.headers import accepted_tokens, parse_signature_error
+from ..tokens import AgentToken, AuthToken, PersonToken
+from ..verification import Level
+from .context import AgentContext
+from .credentials import ServerMemory
+from .errors import RequestRefused
+from .sending import Attempt, resource_of, unmet_components
+
+__all__ = ["Recovery", "level_for"]
+
+_MAX_COMPONENTS = 32
+_COMPONENT = re.compile(r"@?[a-z0-9!#$%&'*+.^_`|~-]{1,128}\Z")
+#: A clock that is wrong by more than a day is not corrected from one server's word.
+_MAX_OFFSET_S = 86_400.0
+
+
+def level_for(schemes: tuple[str, ...]) -> Level | None:
+    """The lowest rung that `Accept-Signature-Scheme` admits and this agent can stand on."""
+    if "hwk" in schemes:
+        return Level.PSEUDONYM
+    return Level.IDENTIFIED if "jwt" in schemes else None
+
+
+class Recovery:
+    """Remedies for the signature errors of one server within one exchange.
+
+    `trusted` servers, which are this agent's own person server and provider, may also tell it what time it is; any
+    other one only what time it is there.
+    """
+
+    def __init__(self, agent: AgentContext, memory: ServerMemory, *, trusted: bool = False) -> None:
+        self._agent, self._memory, self._trusted = agent, memory, trusted
+        self._tried: set[str] = set()
+
+    def attend(self, response: Response, attempt: Attempt) -> str | None:
+        """Do what can be done about the `Signature-Error` of `response`.
+
+        Returns what was done, in words, when a retry makes sense, and `None` when the response carries no signature
+        error. Raises `RequestRefused` when nothing can be done, or was done already.
+        """
+        error = parse_signature_error(response.headers) if response.status == 401 else None
+        if error is None:
+            return None
+        match error:
+            case InvalidInput():
+                done = self._cover_more(error, attempt, response)
+            case ExpiredJWT() | RevokedJWT():
+                done = self._drop_token(error, attempt)
+            case ClockSkew() | InvalidSignature():
+                done = self._correct_clock(error, response)
+            case UnsupportedScheme():
+                done = self._change_scheme(response, attempt)
+            case _:
+                done = None
+        remedy = f"{error.code}:{attempt.credential.level}" if isinstance(error, ExpiredJWT | RevokedJWT) else error.code
+        if done is None or remedy in self._tried:
+            raise _refusal(error, response, attempt)
+        self._tried.add(remedy)
+        return done
+
+    def _cover_more(self, error: InvalidInput, attempt: Attempt, response: Response) -> str | None:
+        wanted = [name.lower() for name in error.required_input]
+        new = [name for name in wanted if name not in {*BASE_COMPONENTS, *self._memory.components}]
+        if not new or len(wanted) > _MAX_COMPONENTS or not all(_COMPONENT.match(name) for name in new):
+            return None
+        unmet = unmet_components(attempt.request, [name for name in new if name != "authorization"])
+        if "authorization" in new and attempt.session_token is None and "authorization" not in attempt.request.headers:
+            unmet.append("authorization")
+        if unmet:
+            raise RequestRefused(
+                f"{resource_of(attempt.request)} requires the signature to cover {', '.join(unmet)}, which this "
+                "request does not carry. Add the header field to the request and send it again.",
+                error,
+                response=response,
+            )
+        # `authorization` is covered whenever it is sent; on a request without one there is nothing to cover.
+        kept = [name for name in new if name != "authorization"]
+        self._memory.components = (*self._memory.components, *kept)[:_MAX_COMPONENTS]
+        return f"the signature will cover {', '.join(new)} too"
+
+    def _drop_token(self, error: SignatureError, attempt: Attempt) -> str | None:
+        token = attempt.credential.token
+        revoked = isinstance(error, RevokedJWT)
+        match token:
+            case AuthToken():
+                self._memory.auth_token = None
+                if revoked:
+                    self._memory.person_tokens.clear()
+            case PersonToken():
+                self._memory.person_tokens.clear()
+            case AgentToken():
+                self._agent.credentials.own = None
+                if revoked:
+                    self._agent.credentials.forget_tokens()
+            case _:
+                return None
+        return f"the {'revoked' if revoked else 'expired'} token is dropped and a fresh one is obtained"
+
+    def _correct_clock(self, error: SignatureError, response: Response) -> str | None:
+        offset = self._offset(response)
+        if offset is None or abs(offset) > _MAX_OFFSET_S:
+            return None
+        # A stale or premature signature looks like any other bad one unless the two clocks really differ.
+        if abs(offset - self._memory.clock_offset_s) < (1 if isinstance(error, ClockSkew) else DEFAULT_WINDOW_S / 2):
+            return None
+        self._memory.clock_offset_s = offset
+        if self._trusted:
+            self._agent.credentials.clock_offset_s = offset
+            if self._agent.source.dates_tokens:
+                self._agent.credentials.own = None
+        return f"this machine's clock is {abs(round(offset))} s {'behind' if offset > 0 else 'ahead'}; times are corrected"
+
+    def _offset(self, response: Response) -> float | None:
+        value = response.headers.get("date")
+        if value is None:
+            return None
+        try:
+            date = parsedate_to_datetime(value)
+        except (TypeError, ValueError):
+            return None
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - self._agent.clock()
+
+    def _change_scheme(self, response: Response, attempt: Attempt) -> str | None:
+        schemes = accepted_tokens(response.headers, "accept-signature-scheme") or ()
+        sent = "hwk" if attempt.credential.level is Level.PSEUDONYM else "jwt"
+        if sent == "hwk" and "jwt" in schemes:
+            self._memory.level = Level.IDENTIFIED
+            return "the agent token is presented instead of a bare key"
+        if sent == "jwt" and "hwk" in schemes and "jwt" not in schemes:
+            self._memory.level = Level.PSEUDONYM
+            self._memory.forget_tokens()
+            return "a bare key is presented instead of a token"
+        return None
+
+
+def _refusal(error: SignatureError, response: Response, attempt: Attempt) -> RequestRefused:
+    server = resource_of(attempt.request)
+    said = f"{server} refuses the signature of this request ({error.code}: {error.title.lower()})"
+    advice = {
+        "invalid_input": "It names no component that could be added. Ask its operator what it wants covered.",
+        "expired_jwt": "A fresh token was presented and it says the same; its clock may be wrong.",
+        "revoked_jwt": "A fresh token was presented and it says the same; access was withdrawn.",
+        "clock_skew": "Set this machine's clock, for instance with NTP, and try again.",
+        "unsupported_scheme": "This agent signs with the schemes jwt and hwk, and it accepts neither.",
+        "unsupported_algorithm": "Make an identity with an algorithm it accepts (Accept-Signature-Alg).",
+        "unknown_key": (
+            "It cannot find the key of the token's issuer. Check that the issuer's metadata and JWKS are published "
+            "and hold the key."
+        ),
+        "issuer_missing": "The metadata of the token's issuer names no issuer.",
+        "issuer_mismatch": "The metadata of the token's issuer names another issuer.",
+        "invalid_jwt": "It does not accept the token presented.",
+    }.get(error.code, "Check that nothing between this agent and the server changes the request.")
+    return RequestRefused(f"{said}. {advice}", error, response=response)

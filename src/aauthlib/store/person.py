@@ -1,0 +1,414 @@
+"""The person server's store: pending requests with the person's side of them, and what deciding one causes.
+
+Implements `person.storage.PersonStore` on SQLAlchemy Core, with `SQLBindings` and `SQLIssuedTokens`. A decision, the
+binding it makes, the consents it is remembered by and its audit entry are one transaction (#agent-person-binding).
+Where both are locked, the agent's binding is locked before the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..deferred.machine import WAITING, Event, IllegalTransition, State
+from ..deferred.pending import Pending
+from ..errors import AAuthError, Expired, InvalidCode, NotFound, Revoked
+from .pending import SQLPendingStore, advance, insert_pending, load, pending_table, take_code
+from .person_bindings import SQLBindings
+from .person_records import (
+    AgentId,
+    AgentOfAnotherPerson,
+    AuditRecord,
+    Decision,
+    IssuedToken,
+    NotWaiting,
+    PersonRequest,
+)
+from .person_tables import audit_log, bindings, consents, issued_tokens, person_requests, revocations, seen_agent_tokens
+from .person_tokens import SQLIssuedTokens, add_audit, binding_of, insert_once, key_of, record_token, token_key
+
+__all__ = ["SQLPersonStore"]
+
+_WAITING = [str(state) for state in WAITING]
+_TIMED_OUT = "The request timed out before it was completed."
+#: How long a request is kept after its time, so that its end can still be fetched; in seconds.
+_KEPT_AFTER_S = 3600.0
+#: Clock skew granted to others before a token's record is dropped; in seconds.
+_SKEW_S = 60.0
+_AUDIT_KEPT_S = 400 * 86_400.0
+
+
+class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
+    """Everything a person server keeps."""
+
+    def wake(self, digests: Sequence[str]) -> None:
+        for digest in digests:
+            self.waiters.wake(digest)
+
+    # ------------------------------------------------------------------ PendingStore
+
+    async def create_pending(self, pending: Pending) -> None:
+        request = pending.request
+        resource_token = request.get("resource_jti")
+        async with self.database.transaction() as connection:
+            await insert_pending(connection, pending)
+            await connection.execute(
+                insert(person_requests).values(
+                    digest=pending.digest,
+                    agent_iss=request["agent"]["iss"],
+                    agent_sub=request["agent"]["sub"],
+                    subagent_sub=request.get("subagent"),
+                    resource=request["resource"],
+                    resource_token=token_key(request["resource"], resource_token) if resource_token else None,
+                    flow=(request.get("interaction") or {}).get("flow"),
+                    resource_done=False,
+                )
+            )
+
+    async def advance_pending(self, digest: str, event: Event, *, detail: str = "", record: object = None) -> Pending:
+        async with self.database.transaction() as connection:
+            if isinstance(record, IssuedToken):
+                await binding_of(connection, record.agent, lock=True)
+            pending = await advance(connection, digest, event, detail=detail)
+            if event is Event.DELIVER:
+                await self.record_delivery(connection, pending, record)
+        self.waiters.wake(digest)
+        return pending
+
+    async def record_delivery(self, connection: AsyncConnection, pending: Pending, record: object) -> None:
+        if isinstance(record, IssuedToken) and not await record_token(connection, record):
+            raise Revoked("The person disconnected the agent.")
+
+    # ------------------------------------------------------------------ the person's side of a request
+
+    async def open_requests(self, agent: AgentId, *, now: float) -> tuple[int, int]:
+        """How many requests wait for a person: of this agent, and of all agents of its provider."""
+        waiting = and_(pending_table.c.state.in_(_WAITING), pending_table.c.expires_at > now)
+        query = (
+            select(func.count())
+            .select_from(person_requests.join(pending_table, pending_table.c.digest == person_requests.c.digest))
+            .where(waiting, person_requests.c.agent_iss == agent[0])
+        )
+        async with self.database.transaction() as connection:
+            own = await connection.scalar(query.where(person_requests.c.agent_sub == agent[1]))
+            return own or 0, await connection.scalar(query) or 0
+
+    async def check_code(self, handle: str, code_digest: str, *, now: float, max_attempts: int) -> None:
+        """Compare a code without consuming it; a wrong one counts. Raises `InvalidCode` or `Expired`."""
+        await self._take(handle, code_digest, now=now, max_attempts=max_attempts)
+
+    async def arrive(
+        self, handle: str, code_digest: str, *, person_id: str, callback: str | None, now: float, max_attempts: int
+    ) -> PersonRequest:
+        """Consume a code for this person, who from now on is the one to decide.
+
+        Raises `InvalidCode`, `Expired`, or `AgentOfAnotherPerson`, which consumes nothing.
+        """
+        return await self._take(
+            handle, code_digest, now=now, max_attempts=max_attempts, person_id=person_id, callback=callback
+        )
+
+    async def _take(
+        self,
+        handle: str,
+        code_digest: str,
+        *,
+        now: float,
+        max_attempts: int,
+        person_id: str | None = None,
+        callback: str | None = None,
+    ) -> PersonRequest:
+        failure: AAuthError | None = None
+        async with self.database.transaction() as connection:
+            digest = await connection.scalar(select(pending_table.c.digest).where(pending_table.c.handle == handle))
+            if digest is None:
+                raise InvalidCode("The code is not recognised.")
+            request = await _request(connection, digest, lock=True)
+            timed_out = await _expire(connection, request, now=now)
+            if timed_out or request.pending.state is State.EXPIRED:
+                failure = Expired(_TIMED_OUT)
+            else:
+                binding = await binding_of(connection, request.agent)
+                foreign = person_id is not None and binding is not None and binding.person_id != person_id
+                _, failure = await take_code(
+                    connection,
+                    handle,
+                    code_digest,
+                    max_attempts=max_attempts,
+                    consume=person_id is not None and not foreign,
+                )
+                if failure is None and foreign:
+                    failure = AgentOfAnotherPerson("This agent is connected to another account at this person server.")
+                elif failure is None and person_id is not None:
+                    await connection.execute(
+                        update(person_requests)
+                        .where(person_requests.c.digest == digest)
+                        .values(person_id=person_id, callback=callback)
+                    )
+            request = await _request(connection, digest)
+        self.waiters.wake(digest)
+        if failure is not None:
+            raise failure
+        return request
+
+    async def request_for(self, digest: str, *, person_id: str, now: float) -> PersonRequest:
+        """A request that this person may see: who arrived with its code, or whose agent made it.
+
+        One past its time is expired first. Raises `NotFound`.
+        """
+        async with self.database.transaction() as connection:
+            request = await _visible(connection, digest, person_id)
+            if await _expire(connection, request, now=now):
+                request = await _request(connection, digest)
+        self.waiters.wake(digest)
+        return request
+
+    async def requests_for(self, person_id: str, *, now: float, limit: int = 50) -> list[PersonRequest]:
+        """The open requests this person may decide, the oldest first."""
+        query = (
+            select(pending_table.c.digest)
+            .join(person_requests, person_requests.c.digest == pending_table.c.digest)
+            .where(pending_table.c.state.in_(_WAITING), pending_table.c.expires_at > now, _may_decide(person_id))
+            .order_by(pending_table.c.created_at)
+            .limit(limit)
+        )
+        async with self.database.transaction() as connection:
+            digests = [row.digest for row in await connection.execute(query)]
+            return [await _request(connection, digest) for digest in digests]
+
+    async def grant(self, digest: str, decision: Decision, *, now: float) -> PersonRequest:
+        """Apply a yes: state, binding, consents and audit in one transaction. Repeating it changes nothing.
+
+        Raises `NotFound`, `NotWaiting`, `Expired`, or `AgentOfAnotherPerson`.
+        """
+        agent, person_id = decision.agent, decision.person_id
+        async with self.database.transaction() as connection:
+            binding = await binding_of(connection, agent, lock=True)
+            request = await _visible(connection, digest, person_id)
+            if request.pending.decision.get("granted_by") == person_id:
+                return request
+            expired = await _expire(connection, request, now=now)
+            if not expired:
+                if not request.pending.waiting:
+                    raise NotWaiting("This request was decided already, or was withdrawn.")
+                await _bind(connection, decision, known=binding is not None, now=now)
+                await _advance_or_not_waiting(
+                    connection,
+                    digest,
+                    Event.GRANT,
+                    decision={
+                        "granted_by": person_id,
+                        "scopes": list(decision.scopes),
+                        "granted_at": now,
+                    },
+                )
+                await _consume(connection, digest, person_id)
+                if decision.remember:
+                    for scope in decision.scopes:
+                        await _remember(connection, decision, scope, now)
+                await add_audit(
+                    connection,
+                    AuditRecord(
+                        at=now,
+                        person_id=person_id,
+                        action=f"approve {request.pending.kind}",
+                        agent=agent,
+                        resource=decision.resource,
+                        result="granted",
+                        details={
+                            "scopes": list(decision.scopes),
+                            "account": decision.account,
+                            "remember": decision.remember,
+                        },
+                    ),
+                )
+            request = await _request(connection, digest)
+        self.waiters.wake(digest)
+        if expired:
+            raise Expired(_TIMED_OUT)
+        return request
+
+    async def refuse(self, digest: str, *, person_id: str, event: Event, detail: str, now: float) -> PersonRequest:
+        """End a request without a yes: `event` is `DENY`, `ABANDON`, `EXPIRE` or `FAIL`. Repeating changes nothing.
+
+        Raises `NotFound`, `NotWaiting` or `Expired`.
+        """
+        async with self.database.transaction() as connection:
+            request = await _visible(connection, digest, person_id)
+            if request.pending.decision.get("refused_by") == person_id:
+                return request
+            expired = await _expire(connection, request, now=now)
+            if not expired:
+                if not request.pending.waiting:
+                    raise NotWaiting("This request was decided already, or was withdrawn.")
+                await _advance_or_not_waiting(
+                    connection, digest, event, detail=detail, decision={"refused_by": person_id, "event": str(event)}
+                )
+                await _consume(connection, digest, person_id)
+                await add_audit(
+                    connection,
+                    AuditRecord(
+                        at=now,
+                        person_id=person_id,
+                        action=f"{event} {request.pending.kind}",
+                        agent=request.agent,
+                        resource=request.pending.request["resource"],
+                        result=str(event),
+                    ),
+                )
+            request = await _request(connection, digest)
+        self.waiters.wake(digest)
+        if expired and event is not Event.EXPIRE:
+            raise Expired(_TIMED_OUT)
+        return request
+
+    async def request_of_flow(self, flow: str, *, person_id: str, now: float) -> PersonRequest:
+        """The request whose resource interaction calls back with `flow`. Raises `NotFound`."""
+        query = select(person_requests.c.digest).where(person_requests.c.flow == flow)
+        async with self.database.transaction() as connection:
+            digest = await connection.scalar(query)
+        if digest is None:
+            raise NotFound("There is no such request.")
+        return await self.request_for(digest, person_id=person_id, now=now)
+
+    async def resource_done(self, digest: str) -> None:
+        """The resource's own interaction was completed."""
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                update(person_requests).where(person_requests.c.digest == digest).values(resource_done=True)
+            )
+
+    # ------------------------------------------------------------------ housekeeping
+
+    async def purge(self, *, now: float, limit: int = 500) -> int:
+        """Drop what has served its time, at most `limit` rows of each kind. Returns how many."""
+        dropped = 0
+        async with self.database.transaction() as connection:
+            old = select(pending_table.c.digest).where(pending_table.c.expires_at < now - _KEPT_AFTER_S).limit(limit)
+            digests = [row.digest for row in await connection.execute(old)]
+            for table in (person_requests, pending_table):
+                await connection.execute(delete(table).where(table.c.digest.in_(digests)))
+            dropped += len(digests)
+            for table, key, column, before in (
+                (issued_tokens, issued_tokens.c.jti, issued_tokens.c.exp, now - _SKEW_S),
+                (seen_agent_tokens, seen_agent_tokens.c.key, seen_agent_tokens.c.exp, now - _SKEW_S),
+                (revocations, revocations.c.key, revocations.c.exp, now - _SKEW_S),
+                (audit_log, audit_log.c.id, audit_log.c.at, now - _AUDIT_KEPT_S),
+            ):
+                keys = [row[0] for row in await connection.execute(select(key).where(column < before).limit(limit))]
+                await connection.execute(delete(table).where(key.in_(keys)))
+                dropped += len(keys)
+        return dropped
+
+
+async def _request(connection: AsyncConnection, digest: str, *, lock: bool = False) -> PersonRequest:
+    pending = await load(connection, digest, lock=lock)
+    query = select(person_requests).where(person_requests.c.digest == digest)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such request.")
+    return PersonRequest(
+        pending=pending, person_id=row.person_id, callback=row.callback, resource_done=bool(row.resource_done)
+    )
+
+
+async def _visible(connection: AsyncConnection, digest: str, person_id: str) -> PersonRequest:
+    """The request, locked, if this person may decide it; else `NotFound`, as for one that does not exist."""
+    found = await connection.scalar(
+        select(person_requests.c.digest).where(person_requests.c.digest == digest, _may_decide(person_id))
+    )
+    if found is None:
+        raise NotFound("There is no such request.")
+    return await _request(connection, digest, lock=True)
+
+
+def _may_decide(person_id: str) -> ColumnElement[bool]:
+    """Who arrived with the code; while nobody has, the person the agent is bound to."""
+    bound = exists().where(
+        bindings.c.agent_iss == person_requests.c.agent_iss,
+        bindings.c.agent_sub == person_requests.c.agent_sub,
+        bindings.c.person_id == person_id,
+    )
+    return or_(person_requests.c.person_id == person_id, and_(person_requests.c.person_id.is_(None), bound))
+
+
+async def _expire(connection: AsyncConnection, request: PersonRequest, *, now: float) -> bool:
+    """Expire a waiting request that is past its time. Returns whether it was."""
+    pending = request.pending
+    if not pending.waiting or pending.expires_at > now:
+        return False
+    await advance(connection, pending.digest, Event.EXPIRE, detail=_TIMED_OUT)
+    return True
+
+
+async def _advance_or_not_waiting(
+    connection: AsyncConnection, digest: str, event: Event, *, decision: dict[str, object], detail: str = ""
+) -> None:
+    try:
+        await advance(connection, digest, event, detail=detail, decision=decision)
+    except IllegalTransition as error:
+        raise NotWaiting("This request cannot be decided any more.") from error
+
+
+async def _consume(connection: AsyncConnection, digest: str, person_id: str) -> None:
+    """A code is consumed by the decision, however the person came to make it (#interaction-code-format)."""
+    await connection.execute(update(pending_table).where(pending_table.c.digest == digest).values(code_consumed=True))
+    await connection.execute(
+        update(person_requests).where(person_requests.c.digest == digest).values(person_id=person_id)
+    )
+
+
+async def _bind(connection: AsyncConnection, decision: Decision, *, known: bool, now: float) -> None:
+    """Bind the agent to the person, or see that it is. Raises `AgentOfAnotherPerson`."""
+    agent = decision.agent
+    inserted = not known and await insert_once(
+        connection,
+        bindings,
+        agent_iss=agent[0],
+        agent_sub=agent[1],
+        person_id=decision.person_id,
+        platform=decision.platform,
+        device=decision.device,
+        connected_at=now,
+        last_used_at=now,
+    )
+    binding = await binding_of(connection, agent, lock=True)
+    if binding is None or binding.person_id != decision.person_id:
+        raise AgentOfAnotherPerson("This agent is connected to another account at this person server.")
+    if inserted:
+        await add_audit(
+            connection,
+            AuditRecord(
+                at=now,
+                person_id=decision.person_id,
+                action="connect agent",
+                agent=agent,
+                result="connected",
+                details={"platform": decision.platform, "device": decision.device},
+            ),
+        )
+        return
+    described = {name: value for name, value in (("platform", decision.platform), ("device", decision.device)) if value}
+    if described:
+        await connection.execute(
+            update(bindings)
+            .where(bindings.c.agent_iss == agent[0], bindings.c.agent_sub == agent[1])
+            .values(**described)
+        )
+
+
+async def _remember(connection: AsyncConnection, decision: Decision, scope: str, now: float) -> None:
+    await insert_once(
+        connection,
+        consents,
+        key=key_of(decision.person_id, *decision.agent, decision.resource, decision.account, scope),
+        person_id=decision.person_id,
+        agent_iss=decision.agent[0],
+        agent_sub=decision.agent[1],
+        resource=decision.resource,
+        account=decision.account,
+        scope=scope,
+        granted_at=now,
+    )

@@ -1,0 +1,234 @@
+"""Whom an agent acts for and what was allowed it, in a database (#agent-person-binding, #consent-presentation).
+
+Also the person's profile, the audit log and the server's keys: everything that is not about one request or one token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import and_, delete, func, insert, or_, select, update
+
+from ..base64url import b64url_decode, b64url_encode
+from ..errors import NotFound
+from .database import Database, from_json, to_json
+from .person_records import (
+    NAMING,
+    AgentId,
+    AuditRecord,
+    Binding,
+    Consent,
+    IssuedToken,
+    Standing,
+    StoredKeys,
+    StoredSigningKey,
+)
+from .person_tables import audit_log, bindings, consents, person_requests, person_secrets, profiles, signing_keys
+from .person_tokens import add_audit, binding_of, insert_once, revoke_requests, revoke_tokens
+
+__all__ = ["SQLBindings"]
+
+_DIRECTED_KEY = "directed-identifiers"
+_MOST_LISTED = 500
+
+
+class SQLBindings:
+    """The part of a person server's store that is about people and their agents."""
+
+    database: Database
+
+    def wake(self, digests: Sequence[str]) -> None:
+        """Wake who polls these requests."""
+        raise TypeError("A store of bindings is part of a person store.")
+
+    # ------------------------------------------------------------------ keys
+
+    async def keys(self, *, signing_jwk: Mapping[str, str], directed: bytes, now: float) -> StoredKeys:
+        """The server's keys; what is missing is taken from the arguments and kept. The first caller wins."""
+        async with self.database.transaction() as connection:
+            await insert_once(connection, person_secrets, name=_DIRECTED_KEY, value=b64url_encode(directed))
+            if not await connection.scalar(select(func.count()).where(signing_keys.c.retired_at.is_(None))):
+                await _add_signing_key(connection, signing_jwk, now)
+            secret = await connection.scalar(
+                select(person_secrets.c.value).where(person_secrets.c.name == _DIRECTED_KEY)
+            )
+            rows = await connection.execute(
+                select(signing_keys).order_by(
+                    signing_keys.c.retired_at.is_(None).desc(), signing_keys.c.created_at.desc()
+                )
+            )
+            signing = [StoredSigningKey(from_json(row.jwk), row.created_at, row.retired_at) for row in rows]
+        return StoredKeys(signing, b64url_decode(secret or ""))
+
+    async def rotate_signing_key(self, jwk: Mapping[str, str], *, now: float) -> None:
+        """Retire the signing keys and add a new one. The old stay, to be published."""
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                update(signing_keys).where(signing_keys.c.retired_at.is_(None)).values(retired_at=now)
+            )
+            await _add_signing_key(connection, jwk, now)
+
+    # ------------------------------------------------------------------ agents
+
+    async def standing(self, agent: AgentId, *, resource: str, account: str | None = None) -> Standing:
+        """How the agent stands at `resource` with the person it is bound to."""
+        async with self.database.transaction() as connection:
+            binding = await binding_of(connection, agent)
+            if binding is None:
+                return Standing()
+            # Naming the person does not depend on an account; a scope does (#account-binding).
+            of_account = consents.c.account.is_(None) if account is None else consents.c.account == account
+            rows = await connection.execute(
+                select(consents.c.scope).where(
+                    consents.c.person_id == binding.person_id,
+                    consents.c.agent_iss == agent[0],
+                    consents.c.agent_sub == agent[1],
+                    consents.c.resource == resource,
+                    or_(consents.c.scope == NAMING, of_account),
+                )
+            )
+            scopes = frozenset(row.scope for row in rows)
+        return Standing(binding=binding, consents=scopes)
+
+    async def knows_resource(self, person_id: str, resource: str) -> bool:
+        """Whether the person has allowed some agent something at `resource`."""
+        query = select(func.count()).where(consents.c.person_id == person_id, consents.c.resource == resource)
+        async with self.database.transaction() as connection:
+            return bool(await connection.scalar(query))
+
+    async def bindings_of(self, person_id: str) -> list[Binding]:
+        """The person's agents, the most recently used first."""
+        query = select(bindings).where(bindings.c.person_id == person_id).order_by(bindings.c.last_used_at.desc())
+        async with self.database.transaction() as connection:
+            rows = (await connection.execute(query.limit(_MOST_LISTED))).all()
+        return [
+            Binding(
+                agent=(row.agent_iss, row.agent_sub),
+                person_id=row.person_id,
+                connected_at=row.connected_at,
+                last_used_at=row.last_used_at,
+                platform=row.platform,
+                device=row.device,
+            )
+            for row in rows
+        ]
+
+    async def consents_of(self, person_id: str) -> list[Consent]:
+        """What the person's agents may do without asking again, the newest first."""
+        query = select(consents).where(consents.c.person_id == person_id).order_by(consents.c.granted_at.desc())
+        async with self.database.transaction() as connection:
+            rows = (await connection.execute(query.limit(_MOST_LISTED))).all()
+        return [
+            Consent(
+                agent=(row.agent_iss, row.agent_sub),
+                person_id=row.person_id,
+                resource=row.resource,
+                scope=row.scope,
+                account=row.account,
+                granted_at=row.granted_at,
+            )
+            for row in rows
+        ]
+
+    async def disconnect(self, person_id: str, agent: AgentId, *, now: float) -> list[IssuedToken]:
+        """End a binding: consents, open requests and issued tokens of the agent go with it.
+
+        Returns the tokens whose resources are to be told. Raises `NotFound` when the agent is not this person's.
+        """
+        async with self.database.transaction() as connection:
+            binding = await binding_of(connection, agent, lock=True)
+            if binding is None or binding.person_id != person_id:
+                raise NotFound("This agent is not connected to your account.")
+            for table in (consents, bindings):
+                await connection.execute(
+                    delete(table).where(table.c.agent_iss == agent[0], table.c.agent_sub == agent[1])
+                )
+            digests = await revoke_requests(
+                connection,
+                and_(person_requests.c.agent_iss == agent[0], person_requests.c.agent_sub == agent[1]),
+                detail="The person disconnected the agent.",
+            )
+            due = await revoke_tokens(connection, agent, now=now)
+            await add_audit(
+                connection,
+                AuditRecord(
+                    at=now,
+                    person_id=person_id,
+                    action="disconnect agent",
+                    agent=agent,
+                    result="disconnected",
+                    details={"tokens": len(due), "requests": len(digests)},
+                ),
+            )
+        self.wake(digests)
+        return due
+
+    async def forget(self, person_id: str, consent: Consent, *, now: float) -> None:
+        """Forget one remembered consent, so that the person is asked again. Tokens out there live out their time."""
+        async with self.database.transaction() as connection:
+            same_account = (
+                consents.c.account.is_(None) if consent.account is None else (consents.c.account == consent.account)
+            )
+            result = await connection.execute(
+                delete(consents).where(
+                    consents.c.person_id == person_id,
+                    consents.c.agent_iss == consent.agent[0],
+                    consents.c.agent_sub == consent.agent[1],
+                    consents.c.resource == consent.resource,
+                    consents.c.scope == consent.scope,
+                    same_account,
+                )
+            )
+            if result.rowcount:
+                await add_audit(
+                    connection,
+                    AuditRecord(
+                        at=now,
+                        person_id=person_id,
+                        action="forget consent",
+                        agent=consent.agent,
+                        resource=consent.resource,
+                        result="forgotten",
+                        details={"scope": consent.scope, "account": consent.account},
+                    ),
+                )
+
+    # ------------------------------------------------------------------ profile and audit
+
+    async def profile(self, person_id: str) -> dict[str, Any]:
+        """The claims the person keeps here for identity scopes."""
+        async with self.database.transaction() as connection:
+            text = await connection.scalar(select(profiles.c.claims).where(profiles.c.person_id == person_id))
+        claims: dict[str, Any] = from_json(text)
+        return claims
+
+    async def set_profile(self, person_id: str, claims: Mapping[str, Any]) -> None:
+        """Replace the person's claims."""
+        async with self.database.transaction() as connection:
+            await connection.execute(delete(profiles).where(profiles.c.person_id == person_id))
+            await connection.execute(insert(profiles).values(person_id=person_id, claims=to_json(dict(claims))))
+
+    async def history(self, person_id: str, *, limit: int) -> list[AuditRecord]:
+        """The newest entries of the audit log about this person."""
+        query = select(audit_log).where(audit_log.c.person_id == person_id).order_by(audit_log.c.id.desc())
+        async with self.database.transaction() as connection:
+            rows = (await connection.execute(query.limit(min(limit, _MOST_LISTED)))).all()
+        return [
+            AuditRecord(
+                at=row.at,
+                person_id=row.person_id,
+                action=row.action,
+                agent=(row.agent_iss, row.agent_sub) if row.agent_iss is not None else None,
+                resource=row.resource,
+                result=row.result,
+                details=from_json(row.details),
+            )
+            for row in rows
+        ]
+
+
+async def _add_signing_key(connection: Any, jwk: Mapping[str, str], now: float) -> None:
+    await connection.execute(
+        insert(signing_keys).values(kid=jwk["kid"], jwk=to_json(dict(jwk)), created_at=now, retired_at=None)
+    )

@@ -1,0 +1,164 @@
+"""What a person server's store keeps, as values (#agent-person-binding, #person-token-endpoint, #token-revocation).
+
+They stand here, below the role, so that a store can make them and the role can read them. This module knows no SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..deferred.pending import Pending
+from ..errors import AAuthError
+
+__all__ = [
+    "NAMING",
+    "AgentId",
+    "AgentOfAnotherPerson",
+    "AuditRecord",
+    "Binding",
+    "Consent",
+    "Decision",
+    "IssuedToken",
+    "NotWaiting",
+    "PersonRequest",
+    "Standing",
+    "StoredKeys",
+    "StoredSigningKey",
+]
+
+#: Agent provider and agent identifier: how a PS recognises a returning agent.
+AgentId = tuple[str, str]
+
+#: In place of a scope value: the agent may name the person at the resource (person token). No scope value is empty.
+NAMING = ""
+
+
+class AgentOfAnotherPerson(AAuthError):
+    """The agent acts for somebody else at this person server (#agent-person-binding): one agent, one person."""
+
+
+class NotWaiting(AAuthError):
+    """The request is not waiting for this decision any more: it was decided, withdrawn, revoked, or it timed out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """An agent acts for this person and for nobody else (#agent-person-binding)."""
+
+    agent: AgentId
+    person_id: str
+    connected_at: float
+    last_used_at: float
+    platform: str | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """A remembered yes: one scope value, or `NAMING`, at one resource and account."""
+
+    agent: AgentId
+    person_id: str
+    resource: str
+    scope: str
+    account: str | None = None
+    granted_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How an agent stands with the person it is bound to, at one resource."""
+
+    binding: Binding | None = None
+    consents: frozenset[str] = frozenset()
+    """Scope values, and `NAMING`."""
+    resource_known: bool = False
+    """The person has allowed some agent something there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedToken:
+    """A person or auth token this server issued; the record serves revocation, not verification."""
+
+    jti: str
+    kind: str
+    """`person_token` or `auth_token`."""
+    aud: str
+    exp: float
+    agent: AgentId
+    person_id: str
+    sub: str
+    """The directed identifier in it."""
+    subagent: str | None = None
+    presented_jti: str | None = None
+    """The token of this server it was issued against, on a step-up or a first auth token."""
+    scope: str | None = None
+    issued_at: float
+    revoked_at: float | None = None
+    revocation: str | None = None
+    """How telling the resource ended: `recorded`, `revocation_unsupported`, `revocation_unavailable`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonRequest:
+    """A pending request with what the person's side of it needs."""
+
+    pending: Pending
+    person_id: str | None = None
+    """Who arrived with its code."""
+    callback: str | None = None
+    """Where the browser goes afterwards; checked."""
+    resource_done: bool = False
+    """The resource's own interaction was completed (#resource-initiated-interaction)."""
+
+    @property
+    def agent(self) -> AgentId:
+        agent = self.pending.request["agent"]
+        return (agent["iss"], agent["sub"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A yes and what it causes, written in one transaction."""
+
+    person_id: str
+    agent: AgentId
+    resource: str
+    scopes: Sequence[str]
+    """Granted values; `NAMING` for a person token."""
+    account: str | None = None
+    remember: bool = True
+    platform: str | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecord:
+    """Who did what, when, and what came of it. Never holds a token, a key or a code."""
+
+    at: float
+    person_id: str | None
+    action: str
+    agent: AgentId | None = None
+    resource: str | None = None
+    result: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSigningKey:
+    """A private JWK as stored, and since when it signs no more."""
+
+    jwk: Mapping[str, str] = field(repr=False)
+    created_at: float
+    retired_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKeys:
+    """The keys of a person server, newest signing key first."""
+
+    signing: Sequence[StoredSigningKey]
+    directed: bytes = field(repr=False)

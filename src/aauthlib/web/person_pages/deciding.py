@@ -1,0 +1,137 @@
+"""Arriving with a code, and deciding (#user-interaction, #interaction-code-format, #consent-presentation).
+
+The address a person arrives at carries the code; the page they decide on does not. A decision is a POST of somebody who
+is signed in; showing the page changes nothing.
+"""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from ...deferred.machine import State
+from ...errors import Expired, InvalidCode
+from ...person.consent import ConsentView, NotWaiting
+from ..pages import PageError
+from .entering import Intent, ask_to_enter
+from .faces import sharing
+from .visit import Visit
+
+__all__ = ["arrive", "decide", "resource_returned", "show_request", "type_code"]
+
+#: How a request that is over is shown: title, text, and the picture's name.
+ENDINGS: dict[State, tuple[str, str, str]] = {
+    State.GRANTED: ("Allowed", "The agent gets what you allowed, and nothing else.", "yes"),
+    State.DENIED: ("Not allowed", "The agent is told that you declined. It gets nothing.", "no"),
+    State.ABANDONED: ("Not decided", "You left this request without a decision. The agent gets nothing.", "no"),
+    State.EXPIRED: ("Too late", "This request timed out, so the agent gets nothing. It can ask again.", "late"),
+    State.CANCELLED: ("Withdrawn", "The agent withdrew its request. There is nothing left to decide.", "late"),
+    State.REVOKED: ("Withdrawn", "The access this request depends on was revoked. The agent gets nothing.", "no"),
+    State.INVALID_CODE: ("Closed", "Too many wrong codes were tried, so this request was closed.", "no"),
+    State.FAILED: ("Not possible", "Something went wrong while this was decided. The agent can ask again.", "late"),
+    State.DELIVERED: ("Answered", "This request was decided, and the agent has its answer.", "yes"),
+}
+
+
+async def arrive(visit: Visit) -> Response:
+    """GET /interaction/{handle}?code=&callback=."""
+    query = visit.request.query_params
+    intent = Intent(
+        handle=visit.request.path_params["handle"],
+        code=query.get("code", "")[:64],
+        callback=query.get("callback", "")[:2_048],
+    )
+    return await _arrive(visit, intent) if intent.code else _ask_code(visit, intent)
+
+
+async def type_code(visit: Visit) -> Response:
+    """POST /interaction/{handle}: a code that was typed."""
+    form = visit.form
+    intent = Intent(
+        handle=visit.request.path_params["handle"], code=form.get("code")[:64], callback=form.get("callback")[:2_048]
+    )
+    if not intent.code.strip():
+        return _ask_code(visit, intent, status=400, error="Type the code that your agent shows you.")
+    return await _arrive(visit, intent)
+
+
+async def _arrive(visit: Visit, intent: Intent) -> Response:
+    try:
+        if visit.account is not None:
+            return await intent.follow(visit, visit.account)
+        await visit.site.server.check_code(intent.handle, intent.code)
+    except InvalidCode as error:
+        return _ask_code(visit, intent, status=400, error=error.detail)
+    except Expired:
+        return visit.page("ended.html", status=410, ending=ENDINGS[State.EXPIRED], view=None, callback=None)
+    return await ask_to_enter(visit, intent)
+
+
+def _ask_code(visit: Visit, intent: Intent, *, status: int = 200, error: str = "") -> Response:
+    return visit.page("code.html", status=status, intent=intent, error=error)
+
+
+async def show_request(visit: Visit) -> Response:
+    """GET /requests/{digest}: the consent page, or how the request ended."""
+    view = await _view(visit)
+    if view.waiting:
+        return _consent_page(visit, view)
+    ending = ENDINGS[view.state]
+    return visit.page("ended.html", ending=ending, view=view, callback=view.callback)
+
+
+async def _view(visit: Visit) -> ConsentView:
+    return await visit.site.server.consent(visit.request.path_params["digest"], person_id=visit.person.person_id)
+
+
+def _consent_page(visit: Visit, view: ConsentView, *, status: int = 200, error: str = "") -> Response:
+    interaction = view.resource_interaction
+    return visit.page(
+        "consent.html",
+        status=status,
+        view=view,
+        error=error,
+        sharing=sharing(view),
+        first_step=interaction.url if interaction is not None and not interaction.completed else None,
+        images=(view.agent.provider_logo, view.resource.logo),
+        form_targets=(view.callback,),
+    )
+
+
+async def decide(visit: Visit) -> Response:
+    """POST /requests/{digest}: `decision=approve` or `decision=deny`."""
+    server, person_id = visit.site.server, visit.person.person_id
+    view, decision = await _view(visit), visit.form.get("decision")
+    here = f"/requests/{view.digest}"
+    if not view.waiting:
+        # A second click, or a page that was open elsewhere: what was decided stands, and is shown.
+        return visit.redirect(here)
+    try:
+        if decision == "deny":
+            callback = await server.deny(view.digest, person_id=person_id)
+        elif decision == "approve":
+            asked = {line.value for line in view.scopes}
+            ticked = asked.intersection(visit.form.get_all("scope"))
+            if asked and not ticked:
+                error = "You unticked everything. Tick what the agent may do, or choose “Don’t allow”."
+                return _consent_page(visit, view, status=400, error=error)
+            callback = await server.approve(
+                view.digest,
+                person_id=person_id,
+                scope=ticked if asked else None,
+                remember=visit.form.get("remember") == "yes",
+            )
+        else:
+            raise PageError(400, "Not a decision", "The form had neither an approval nor a refusal. Try again.")
+    except (NotWaiting, Expired):
+        return visit.redirect(here)
+    return visit.redirect(callback or here)
+
+
+async def resource_returned(visit: Visit) -> Response:
+    """GET /interaction-callback/{flow_id}: back from the resource's own page (#resource-initiated-interaction)."""
+    digest = await visit.site.server.resource_interaction_ended(
+        visit.request.path_params["flow_id"],
+        person_id=visit.person.person_id,
+        error=visit.request.query_params.get("error", "")[:64] or None,
+    )
+    return visit.redirect(f"/requests/{digest}")

@@ -1,0 +1,243 @@
+"""First run, sign-in and sign-out (#ps-approval-endpoint-auth, #interaction-code-format).
+
+Where the person was going rides in hidden fields of the form, the interaction code among them: the code is consumed
+only when somebody has signed in, so that a link preview cannot use it up.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+from dataclasses import dataclass, field
+
+from starlette.responses import Response
+
+from ...base64url import b64url_decode, b64url_encode
+from ...errors import InvalidCode
+from ...messages.codes import normalize_code
+from ...person.accounts import (
+    Account,
+    AccountTaken,
+    PasskeyRefused,
+    SignInRefused,
+    TooManyAttempts,
+    UnsuitableDetails,
+    UnsuitablePassword,
+    network_of,
+)
+from ...person.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
+from .browsers import browser_name
+from .visit import Visit
+
+__all__ = ["Intent", "ask_to_enter", "set_up", "show_set_up", "show_sign_in", "sign_in", "sign_out"]
+
+_NEXT = re.compile(
+    r"/(?:security|requests/[0-9a-f]{64}|interaction-callback/[A-Za-z0-9_-]{1,128}(?:\?error=[a-z_]{1,64})?)?\Z"
+)
+_HANDLE = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_MAX_CALLBACK = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Where the person was going before they had to sign in."""
+
+    handle: str = ""
+    code: str = field(default="", repr=False)
+    callback: str = field(default="", repr=False)
+    next: str = "/"
+
+    @classmethod
+    def of(cls, visit: Visit) -> Intent:
+        """The intent in the hidden fields of a form; what is not well-formed is dropped."""
+        handle, callback, next_page = (visit.form.get(name) for name in ("handle", "callback", "next"))
+        return cls(
+            handle=handle if _HANDLE.match(handle) else "",
+            code=visit.form.get("code")[:64],
+            callback=callback if len(callback) <= _MAX_CALLBACK else "",
+            next=next_page if _NEXT.match(next_page) else "/",
+        )
+
+    async def follow(self, visit: Visit, account: Account) -> Response:
+        """Go there as `account`. Raises `InvalidCode`, `Expired` or `AgentOfAnotherPerson`."""
+        if not self.handle or not self.code:
+            return visit.redirect(self.next)
+        digest = await visit.site.server.arrive(
+            self.handle, self.code, person_id=account.person_id, callback=self.callback or None
+        )
+        return visit.redirect(f"/requests/{digest}")
+
+
+async def ask_to_enter(visit: Visit, intent: Intent) -> Response:
+    """The page in the way of somebody who is not signed in."""
+    if await visit.site.accounts.first_run():
+        return await _set_up_page(visit, intent)
+    return await _sign_in_page(visit, intent)
+
+
+# ---------------------------------------------------------------------- sign-in
+
+
+async def show_sign_in(visit: Visit) -> Response:
+    """GET /sign-in."""
+    wanted = visit.request.query_params.get("next", "/")
+    intent = Intent(next=wanted if _NEXT.match(wanted) else "/")
+    if visit.account is not None and visit.session is not None and visit.site.accounts.is_recent(visit.session):
+        return visit.redirect(intent.next)
+    return await ask_to_enter(visit, intent)
+
+
+async def _sign_in_page(
+    visit: Visit, intent: Intent, *, status: int = 200, error: str = "", username: str = ""
+) -> Response:
+    accounts = visit.site.accounts
+    options = None
+    if await accounts.has_passkeys():
+        options = await accounts.passkeys.authentication_options(binder=visit.secret)
+    if visit.account is not None:
+        username = visit.account.username
+    return visit.page(
+        "sign_in.html",
+        status=status,
+        intent=intent,
+        error=error,
+        username=username,
+        again=visit.account is not None,
+        passkey_options=json.dumps(options) if options else None,
+    )
+
+
+async def sign_in(visit: Visit) -> Response:
+    """POST /sign-in."""
+    accounts, form, intent = visit.site.accounts, visit.form, Intent.of(visit)
+    credential, username = form.get("credential"), form.get("username")
+    try:
+        if credential:
+            account = await accounts.passkeys.authenticate(credential, binder=visit.secret)
+        else:
+            account = await accounts.verify_password(username, form.get("password"), address=visit.address)
+    except TooManyAttempts as error:
+        return await _sign_in_page(visit, intent, status=429, error=error.detail, username=username)
+    except (SignInRefused, PasskeyRefused) as error:
+        return await _sign_in_page(visit, intent, status=403, error=error.detail, username=username)
+    await _enter(visit, account, method="passkey" if credential else "password")
+    return await intent.follow(visit, account)
+
+
+async def _enter(visit: Visit, account: Account, *, method: str) -> None:
+    """Begin a session with a new secret, and end the one this browser had."""
+    if visit.session is not None:
+        await visit.site.accounts.end_session(visit.session.digest, person_id=visit.session.person_id)
+    browser = browser_name(visit.request.headers.get("user-agent", ""))
+    visit.entered = await visit.site.accounts.start_session(account, method=method, browser=browser)
+
+
+async def sign_out(visit: Visit) -> Response:
+    """POST /sign-out."""
+    if visit.session is not None:
+        await visit.site.accounts.end_session(visit.session.digest, person_id=visit.session.person_id)
+    visit.left = True
+    return visit.redirect("/sign-in")
+
+
+# ---------------------------------------------------------------------- first run
+
+
+async def show_set_up(visit: Visit) -> Response:
+    """GET /setup: only while there is no account."""
+    if not await visit.site.accounts.first_run():
+        return visit.redirect("/sign-in")
+    return await _set_up_page(visit, Intent())
+
+
+async def _set_up_page(
+    visit: Visit, intent: Intent, *, status: int = 200, field: str = "", error: str = ""
+) -> Response:
+    accounts = visit.site.accounts
+    handle = accounts.new_user_handle()
+    options = await accounts.passkeys.registration_options(
+        user_handle=handle, username="name", display_name="Name", binder=visit.secret
+    )
+    return visit.page(
+        "setup.html",
+        status=status,
+        intent=intent,
+        field=field,
+        error=error,
+        values={name: visit.form.get(name) for name in ("display_name", "username", "email")},
+        user_handle=b64url_encode(handle),
+        passkey_options=json.dumps(options),
+        needs_code=visit.site.setup_code is not None,
+        min_length=MIN_PASSWORD_LENGTH,
+        max_length=MAX_PASSWORD_LENGTH,
+    )
+
+
+async def set_up(visit: Visit) -> Response:
+    """POST /setup: make the first account and sign in."""
+    site, form, intent = visit.site, visit.form, Intent.of(visit)
+    if not await site.accounts.first_run():
+        return visit.redirect("/sign-in")
+    credential = form.get("credential") or None
+    try:
+        _check_setup_code(visit)
+        account = await site.accounts.create(
+            form.get("username"),
+            form.get("display_name"),
+            email=form.get("email"),
+            password=None if credential else form.get("password"),
+            credential=credential,
+            user_handle=_user_handle(form.get("user_handle")) if credential else None,
+            binder=visit.secret,
+            first=True,
+        )
+    except UnsuitableDetails as error:
+        return await _set_up_page(visit, intent, status=400, field=error.field, error=error.detail)
+    except UnsuitablePassword as error:
+        return await _set_up_page(visit, intent, status=400, field="password", error=error.detail)
+    except (PasskeyRefused, TooManyAttempts) as error:
+        return await _set_up_page(visit, intent, status=400, field="form", error=error.detail)
+    except AccountTaken:
+        return visit.redirect("/sign-in")
+    await _publish_profile(visit, account)
+    await _enter(visit, account, method="passkey" if credential else "password")
+    return await intent.follow(visit, account)
+
+
+def _check_setup_code(visit: Visit) -> None:
+    """Only whoever started the server knows its setup code. Raises `UnsuitableDetails` or `TooManyAttempts`."""
+    expected = visit.site.setup_code
+    if expected is None:
+        return
+    attempts, network = visit.site.setup_attempts, network_of(visit.address) or "unknown"
+    if (wait_s := attempts.wait_s(network)) > 0:
+        raise TooManyAttempts(wait_s)
+    attempts.count(network)
+    try:
+        typed = normalize_code(visit.form.get("setup_code"))
+    except InvalidCode:
+        typed = ""
+    if not hmac.compare_digest(typed, normalize_code(expected)):
+        raise UnsuitableDetails(
+            "setup_code", "This is not the setup code. The server prints it where it was started."
+        )
+    attempts.clear(network)
+
+
+def _user_handle(text: str) -> bytes:
+    try:
+        handle = b64url_decode(text)
+    except ValueError:
+        handle = b""
+    if len(handle) != 32:
+        raise PasskeyRefused("The page was changed. Open it again.")
+    return handle
+
+
+async def _publish_profile(visit: Visit, account: Account) -> None:
+    """What the person typed becomes what they can share with resources, each time only if they allow it."""
+    claims: dict[str, object] = {"name": account.display_name, "preferred_username": account.username}
+    if account.email is not None:
+        claims |= {"email": account.email, "email_verified": False}
+    await visit.site.server.set_profile(account.person_id, claims)

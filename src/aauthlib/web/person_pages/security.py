@@ -1,0 +1,124 @@
+"""How a person signs in, and where they are signed in (#ps-approval-endpoint-auth).
+
+What would let somebody in later (a passkey, a first password) takes a recent sign-in.
+"""
+
+from __future__ import annotations
+
+import json
+
+from starlette.responses import Response
+
+from ...person.accounts import (
+    AccountTaken,
+    PasskeyRefused,
+    Session,
+    SignInRefused,
+    TooManyAttempts,
+    UnsuitableDetails,
+    UnsuitablePassword,
+)
+from ...person.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
+from .browsers import browser_name
+from .visit import Visit
+
+__all__ = ["add_passkey", "change_password", "end_session", "remove_passkey", "show_security"]
+
+_SAVED = {
+    "passkey": "The passkey was added.",
+    "passkey-removed": "The passkey was removed.",
+    "password": "The password was changed. Your other sessions were ended.",
+    "session": "The session was ended.",
+}
+
+
+async def show_security(visit: Visit) -> Response:
+    """GET /security."""
+    return await _page(visit)
+
+
+async def _page(visit: Visit, *, status: int = 200, field: str = "", error: str = "") -> Response:
+    accounts, person, session = visit.site.accounts, visit.person, _session(visit)
+    passkeys = await accounts.passkeys_of(person.person_id)
+    recent = accounts.is_recent(session)
+    options = None
+    if recent:
+        options = await accounts.passkeys.registration_options(
+            user_handle=person.user_handle,
+            username=person.username,
+            display_name=person.display_name,
+            binder=visit.secret,
+            existing=passkeys,
+        )
+    return visit.page(
+        "security.html",
+        status=status,
+        field=field,
+        error=error,
+        saved=_SAVED.get(visit.request.query_params.get("saved", "")) if not error else None,
+        passkeys=[(passkey, passkey.credential_id.hex()) for passkey in passkeys],
+        passkey_options=json.dumps(options) if options else None,
+        recent=recent,
+        has_password=person.password_hash is not None,
+        sessions=await accounts.sessions(person.person_id),
+        current=session.digest,
+        min_length=MIN_PASSWORD_LENGTH,
+        max_length=MAX_PASSWORD_LENGTH,
+    )
+
+
+def _session(visit: Visit) -> Session:
+    assert visit.session is not None  # noqa: S101 - `visit.person` was asked for first
+    return visit.session
+
+
+async def add_passkey(visit: Visit) -> Response:
+    """POST /security/passkeys."""
+    person, session = visit.person, _session(visit)
+    if not visit.site.accounts.is_recent(session):
+        return visit.redirect("/sign-in?next=/security")
+    name = visit.form.get("name") or f"Made in {browser_name(visit.request.headers.get('user-agent', ''))}"
+    try:
+        await visit.site.accounts.add_passkey(person, visit.form.get("credential"), binder=visit.secret, name=name)
+    except (PasskeyRefused, AccountTaken) as error:
+        return await _page(visit, status=400, field="passkey", error=error.detail)
+    return visit.redirect("/security?saved=passkey")
+
+
+async def remove_passkey(visit: Visit) -> Response:
+    """POST /security/passkeys/remove."""
+    person = visit.person
+    try:
+        credential_id = bytes.fromhex(visit.form.get("id"))
+    except ValueError:
+        credential_id = b""
+    try:
+        await visit.site.accounts.remove_passkey(person.person_id, credential_id)
+    except UnsuitableDetails as error:
+        return await _page(visit, status=400, field="passkey", error=error.detail)
+    return visit.redirect("/security?saved=passkey-removed")
+
+
+async def change_password(visit: Visit) -> Response:
+    """POST /security/password."""
+    person, session, form = visit.person, _session(visit), visit.form
+    if person.password_hash is None and not visit.site.accounts.is_recent(session):
+        return visit.redirect("/sign-in?next=/security")
+    try:
+        await visit.site.accounts.change_password(
+            person, current=form.get("current"), new=form.get("new"), session=session
+        )
+    except (SignInRefused, TooManyAttempts) as error:
+        return await _page(visit, status=400, field="current", error=error.detail)
+    except UnsuitablePassword as error:
+        return await _page(visit, status=400, field="new", error=error.detail)
+    return visit.redirect("/security?saved=password")
+
+
+async def end_session(visit: Visit) -> Response:
+    """POST /security/sessions/end."""
+    await visit.site.accounts.end_session(visit.form.get("session"), person_id=visit.person.person_id)
+    if visit.form.get("session") == _session(visit).digest:
+        visit.left = True
+        return visit.redirect("/sign-in")
+    return visit.redirect("/security?saved=session")

@@ -1,0 +1,118 @@
+"""One request by a browser: who it is, what it sent, and the answer's frame (#ps-approval-endpoint-auth).
+
+A browser that is signed in has a session cookie; one that is not has a form cookie, so that the sign-in form too is
+protected against other sites. The CSRF token of a page is made from whichever it is.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ...person.accounts import SESSION_LIFETIME_S, Account, Accounts, Session, SignedIn, csrf_token
+from ...person.attempts import Attempts
+from ...person.server import PersonServer
+from ..pages import Form, PageError, Pages, read_form
+
+__all__ = ["Handler", "Site", "Visit", "open_visit"]
+
+SESSION_COOKIE = "aauth-person"
+FORM_COOKIE = "aauth-form"
+_MAX_COOKIE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the pages stand on."""
+
+    server: PersonServer
+    accounts: Accounts
+    pages: Pages
+    setup_attempts: Attempts
+    setup_code: str | None = field(default=None, repr=False)
+    """What whoever makes the first account must type; `None` on a development server."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request, and the cookies its answer sets."""
+
+    site: Site
+    request: Request
+    secret: str = field(repr=False)
+    """Of the session, or of the form cookie."""
+    session: Session | None = None
+    account: Account | None = None
+    form: Form = field(default_factory=Form, repr=False)
+    new_form_cookie: bool = False
+    entered: SignedIn | None = field(default=None, repr=False)
+    """The session that this request began."""
+    left: bool = False
+    """The session of this browser ended with this request."""
+
+    @property
+    def person(self) -> Account:
+        """The account that is signed in. Routes for people who are signed in are reached by nobody else."""
+        if self.account is None:
+            raise PageError(403, "You are not signed in", "Nothing was changed. Sign in and try again.")
+        return self.account
+
+    @property
+    def csrf(self) -> str:
+        return csrf_token(self.secret)
+
+    @property
+    def address(self) -> str | None:
+        client = self.request.client
+        return client.host if client is not None else None
+
+    def page(self, template: str, *, status: int = 200, **context: object) -> Response:
+        """A page with what every page shows."""
+        return self.site.pages.render(
+            template, status=status, csrf=self.csrf, me=None if self.left else self.account, **context
+        )  # type: ignore[arg-type]
+
+    def redirect(self, target: str) -> Response:
+        return self.site.pages.redirect(target)
+
+    def finish(self, response: Response) -> Response:
+        """Set the cookies that this visit calls for."""
+        pages = self.site.pages
+        if self.entered is not None:
+            pages.set_cookie(response, SESSION_COOKIE, self.entered.secret, max_age_s=SESSION_LIFETIME_S)
+            pages.drop_cookie(response, FORM_COOKIE)
+        elif self.left:
+            pages.drop_cookie(response, SESSION_COOKIE)
+        elif self.new_form_cookie:
+            pages.set_cookie(response, FORM_COOKIE, self.secret)
+        return response
+
+
+Handler: TypeAlias = Callable[[Visit], Awaitable[Response]]
+
+
+async def open_visit(site: Site, request: Request) -> Visit:
+    """Find out who this is. Writes nothing but when the session was last used."""
+    pages = site.pages
+    secret = request.cookies.get(pages.cookie_name(SESSION_COOKIE), "")
+    if secret and len(secret) <= _MAX_COOKIE:
+        found = await site.accounts.session(secret)
+        if found is not None:
+            session, account = found
+            return Visit(site, request, secret, session, account)
+    form_secret = request.cookies.get(pages.cookie_name(FORM_COOKIE), "")
+    known = 32 <= len(form_secret) <= _MAX_COOKIE
+    return Visit(site, request, form_secret if known else secrets.token_urlsafe(32), new_form_cookie=not known)
+
+
+async def read_post(visit: Visit) -> None:
+    """Read the submitted form and refuse one that another site made. Raises `PageError`."""
+    visit.form = await read_form(visit.request)
+    visit.site.pages.check_post(
+        visit.request, visit.form, expected_token=None if visit.new_form_cookie else visit.csrf
+    )
