@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 
 __all__ = ["b64url_decode", "b64url_encode"]
 
 # To the standard alphabet; what is foreign to base64url, padding included, becomes foreign to base64 too.
 _TO_STANDARD = bytes.maketrans(b"-_+/=", b"+/!!!")
+_TO_URL = bytes.maketrans(b"+/", b"-_")
 #: By length modulo 4: what the last character can be when the bits it has to spare are zero.
 _LAST = {0: None, 2: b"AQgw", 3: b"AEIMQUYcgkosw048"}
 
 
 def b64url_encode(data: bytes) -> str:
     """Encode without padding."""
-    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
 
 
 def b64url_decode(text: str) -> bytes:

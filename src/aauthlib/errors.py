@@ -31,6 +31,7 @@ __all__ = [
     "SIGNATURE_ERRORS",
     "AAuthError",
     "Abandoned",
+    "AccessDenied",
     "AsUnreachable",
     "CacheMiss",
     "ClockSkew",
@@ -544,6 +545,13 @@ class NotFound(ProblemError):
     status = 404
 
 
+class AccessDenied(ProblemError):
+    """The signature verified and this caller is still not let in (signature-key#5.3). The `error` is informative."""
+
+    code = "access_denied"
+    status = 403
+
+
 class MethodNotAllowed(ProblemError):
     """The endpoint does not take this HTTP method."""
 
@@ -589,6 +597,7 @@ PROBLEMS: Mapping[str, type[ProblemError]] = {
         RateLimited,
         UnsupportedIss,
         NotFound,
+        AccessDenied,
         MethodNotAllowed,
     )
 }
@@ -636,7 +645,7 @@ def parse_problem(status: int, body: bytes) -> ProblemError | None:
     """
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if not isinstance(document, dict):
         return None

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Fields", "Request", "Response", "json_response"]
+__all__ = ["Fields", "Request", "Response", "json_response", "split_url"]
 
 
 class Fields:
@@ -76,10 +76,12 @@ class Fields:
         return Fields((*self._pairs, *pairs))
 
 
-def _split(url: str) -> tuple[str, str, str]:
+def split_url(url: str) -> tuple[str, str, str]:
     """Scheme, authority and target of an absolute URL; the authority ends at the first `/` or `?`."""
     scheme, _, rest = url.partition("://")
-    authority = rest.partition("/")[0].partition("?")[0]
+    authority = rest.partition("/")[0]
+    if "?" in authority:
+        authority = authority.partition("?")[0]
     target = rest[len(authority) :]
     return scheme, authority, target if target.startswith("/") else "/" + target
 
@@ -95,22 +97,22 @@ class Request:
 
     @property
     def scheme(self) -> str:
-        return _split(self.url)[0]
+        return split_url(self.url)[0]
 
     @property
     def authority(self) -> str:
         """Host and port as written in the URL."""
-        return _split(self.url)[1]
+        return split_url(self.url)[1]
 
     @property
     def origin(self) -> str:
-        scheme, authority, _ = _split(self.url)
+        scheme, authority, _ = split_url(self.url)
         return f"{scheme}://{authority}"
 
     @property
     def target(self) -> str:
         """Path and query as sent; `/` when the URL has no path."""
-        return _split(self.url)[2]
+        return split_url(self.url)[2]
 
     @property
     def path(self) -> str:
@@ -136,8 +138,11 @@ class Response:
     body: bytes = field(default=b"", repr=False)
 
     def json(self) -> Any:
-        """The body as JSON; raises `ValueError` when it is not."""
-        return msgspec.json.decode(self.body)
+        """The body as JSON; raises `ValueError` when it is not, or is nested too deeply to be read."""
+        try:
+            return msgspec.json.decode(self.body)
+        except RecursionError as error:
+            raise ValueError("The body is nested too deeply.") from error
 
 
 def json_response(

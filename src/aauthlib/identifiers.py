@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NewType
 
 from .errors import InvalidIdentifier
@@ -34,6 +35,8 @@ _HOST = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}\Z")
 #: What ends or surrounds a host, so that it is not one.
 _NOT_HOST = re.compile(r"[/?#@\[\]%\\]")
 _LOCAL = re.compile(r"[A-Za-z0-9\-_+.]{1,255}\Z")
+# A last label that URL parsers and resolvers read as a number makes the whole host an IPv4 address (10.1, 0x7f000001).
+_NUMBER = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)\Z")
 _PORT = re.compile(r"[1-9][0-9]{0,4}\Z")
 # Visible ASCII without the characters that never appear raw in a URI (RFC 3986) or that end a header value early.
 _URL_TAIL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*\Z")
@@ -47,17 +50,22 @@ def is_development_host(host: str) -> bool:
 def _check_host(host: str, what: str) -> None:
     if len(host) > _MAX_HOST_LENGTH or not _HOST.match(host):
         raise InvalidIdentifier(f"{what} needs a lowercase domain name in ASCII (A-label) form as its host.")
-    if host[host.rfind(".") + 1 :].isdigit():
+    if _NUMBER.match(host, host.rfind(".") + 1):
         raise InvalidIdentifier(f"{what} needs a domain name, not an IP address.")
+
+
+def _is_port(text: str) -> bool:
+    return _PORT.match(text) is not None and int(text) <= 65535
 
 
 def _split_port(authority: str, what: str) -> tuple[str, str]:
     host, colon, port = authority.partition(":")
-    if colon and (not _PORT.match(port) or int(port) > 65535):
+    if colon and not _is_port(port):
         raise InvalidIdentifier(f"{what} has a malformed port.")
     return host, port
 
 
+@lru_cache(maxsize=1024)  # the same few issuers stand in every token
 def _check_authority(scheme: str, authority: str, what: str, *, dev: bool, port_allowed: bool) -> None:
     host, port = _split_port(authority, what)
     _check_host(host, what)
@@ -82,6 +90,7 @@ def _split_scheme(value: str, what: str, *, dev: bool) -> tuple[str, str]:
     raise InvalidIdentifier(f"{what} must start with https://.")
 
 
+@lru_cache(maxsize=1024)
 def server_identifier(value: str, *, dev: bool = False) -> ServerIdentifier:
     """Check a server identifier (#server-identifiers): `https` and a lowercase host, nothing else.
 
@@ -130,8 +139,8 @@ def callback_url(value: str, *, dev: bool = False, localhost_allowed: bool = Fal
         for host in ("http://localhost", "http://127.0.0.1"):
             rest = value.removeprefix(host)
             if rest != value and _URL_TAIL.match(rest) and "#" not in rest:
-                authority, _, _ = re.split(r"([/?])", rest + "/", maxsplit=1)
-                if not authority or (authority[0] == ":" and _PORT.match(authority[1:])):
+                port = re.split(r"[/?]", rest, maxsplit=1)[0]
+                if not port or (port[0] == ":" and _is_port(port[1:])):
                     return value
     return https_url(value, dev=dev, what=what)
 

@@ -7,9 +7,8 @@ payloads do not exist here (#common-claims).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -23,17 +22,18 @@ __all__ = ["JWS", "MAX_JWT_LENGTH", "parse", "sign"]
 #: Longest compact JWT accepted anywhere, in characters. Post-quantum signatures fit; header limits of servers do too.
 MAX_JWT_LENGTH = 16_384
 
-_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z")
 
-
-@dataclass(frozen=True, slots=True)
-class JWS:
+class JWS(msgspec.Struct, frozen=True):
     """A parsed, NOT yet verified, compact JWS."""
 
-    header: dict[str, Any]
+    header: Mapping[str, Any]
     payload: dict[str, Any]
     signing_input: bytes
     signature: bytes
+
+    def __repr__(self) -> str:
+        # Claims and signature together are the token.
+        return f"JWS(alg={self.header.get('alg')!r}, typ={self.header.get('typ')!r})"
 
     def verify(self, key: PublicKey) -> bool:
         """Whether `key` made the signature. `alg` in the header must be the key's own."""
@@ -46,24 +46,35 @@ def parse(token: str) -> JWS:
     Raises `TokenInvalid` for anything but three base64url parts with JSON objects in the first two, for an `alg`
     that is missing, `none`, polymorphic or symmetric, and for a `crit` header, since this library understands none.
     """
-    if len(token) > MAX_JWT_LENGTH or not _COMPACT.match(token):
+    parts = token.split(".", 3) if len(token) <= MAX_JWT_LENGTH else []
+    if len(parts) != 3 or not all(parts):
         raise TokenInvalid("The token is not a compact JWT of acceptable length.")
-    signing_input, _, encoded_signature = token.rpartition(".")
-    encoded_header, _, encoded_payload = signing_input.partition(".")
+    encoded_header, encoded_payload, encoded_signature = parts
+    header = _header(encoded_header)
     try:
-        header = msgspec.json.decode(b64url_decode(encoded_header))
         payload = msgspec.json.decode(b64url_decode(encoded_payload))
         signature = b64url_decode(encoded_signature)
     except (ValueError, RecursionError) as error:  # msgspec.DecodeError is a ValueError
-        raise TokenInvalid("The token's header, payload or signature cannot be decoded.") from error
-    if not isinstance(header, dict) or not isinstance(payload, dict):
-        raise TokenInvalid("The token's header and payload must be JSON objects.")
+        raise TokenInvalid("The token's payload or signature cannot be decoded.") from error
+    if not isinstance(payload, dict):
+        raise TokenInvalid("The token's payload must be a JSON object.")
+    return JWS(header, payload, token[: -len(encoded_signature) - 1].encode("ascii"), signature)
+
+
+@lru_cache(maxsize=256)  # every token that one key signs has the same header
+def _header(encoded: str) -> Mapping[str, Any]:
+    try:
+        header = msgspec.json.decode(b64url_decode(encoded))
+    except (ValueError, RecursionError) as error:
+        raise TokenInvalid("The token's header cannot be decoded.") from error
+    if not isinstance(header, dict):
+        raise TokenInvalid("The token's header must be a JSON object.")
     alg = header.get("alg")
     if not isinstance(alg, str) or alg == "EdDSA" or alg.lower() == "none" or alg.startswith("HS"):
         raise TokenInvalid("The token's alg must be a fully-specified asymmetric algorithm, such as Ed25519.")
     if "crit" in header:
         raise TokenInvalid("The token marks header parameters as critical that are not understood here.")
-    return JWS(header, payload, signing_input.encode("ascii"), signature)
+    return header
 
 
 def sign(header: Mapping[str, Any], payload: Mapping[str, Any], key: SigningKey) -> str:

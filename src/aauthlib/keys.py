@@ -13,41 +13,31 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from cryptography.exceptions import InvalidSignature as _BadSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from .base64url import b64url_decode, b64url_encode
+from .ed25519 import VerifyingKey, load_public
+from .ed25519 import use_backend as use_ed25519_backend
+from .ed25519 import verify as verify_ed25519
 from .errors import InvalidKey, UnknownKey, UnsupportedAlgorithm
 
-__all__ = ["ALGORITHMS", "DEFAULT_ALGORITHMS", "JWKS", "Algorithm", "PublicKey", "SigningKey", "thumbprint"]
+__all__ = [
+    "ALGORITHMS",
+    "DEFAULT_ALGORITHMS",
+    "JWKS",
+    "Algorithm",
+    "PublicKey",
+    "SigningKey",
+    "thumbprint",
+    "use_ed25519_backend",
+]
 
 _MAX_MEMBER_LENGTH = 4096
 _MAX_KEYS_IN_SET = 100
-_B64URL = re.compile(r"[A-Za-z0-9_-]+\Z")
-
-# The eight points of small order on Curve25519 in their encodings, and the non-canonical spellings of them. A
-# "signature" under such a key can be made by anybody, so a token or pseudonym bound to one proves nothing.
-_SMALL_ORDER_ED25519 = frozenset(
-    bytes.fromhex(point)
-    for point in (
-        "0100000000000000000000000000000000000000000000000000000000000000",
-        "0100000000000000000000000000000000000000000000000000000000000080",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "0000000000000000000000000000000000000000000000000000000000000080",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
-        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +60,19 @@ class Algorithm:
 
 def _octets(jwk: Mapping[str, Any], member: str, length: int) -> bytes:
     value = jwk.get(member)
-    if not isinstance(value, str) or len(value) > _MAX_MEMBER_LENGTH or not _B64URL.match(value):
+    if not isinstance(value, str) or len(value) > _MAX_MEMBER_LENGTH:
         raise InvalidKey(f"The key's {member} member must be an unpadded base64url string.")
     try:
         octets = b64url_decode(value)
     except ValueError as error:
-        raise InvalidKey(f"The key's {member} member is not canonical base64url.") from error
+        raise InvalidKey(f"The key's {member} member is not canonical, unpadded base64url.") from error
     if len(octets) != length:
         raise InvalidKey(f"The key's {member} member must hold {length} bytes.")
     return octets
 
 
-def _ed25519_public(jwk: Mapping[str, Any]) -> ed25519.Ed25519PublicKey:
-    x = _octets(jwk, "x", 32)
-    if x in _SMALL_ORDER_ED25519:
-        raise InvalidKey("The key is a point of small order: anyone could sign under it.")
-    return ed25519.Ed25519PublicKey.from_public_bytes(x)
+def _ed25519_public(jwk: Mapping[str, Any]) -> VerifyingKey:
+    return load_public(_octets(jwk, "x", 32))
 
 
 def _ed25519_private(jwk: Mapping[str, Any]) -> ed25519.Ed25519PrivateKey:
@@ -145,7 +132,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             dump_private=_ed25519_members,
             generate=ed25519.Ed25519PrivateKey.generate,
             sign=lambda key, data: key.sign(data),
-            verify=lambda key, signature, data: key.verify(signature, data),
+            verify=verify_ed25519,
         ),
         Algorithm(
             name="ES256",
@@ -195,25 +182,39 @@ _HASHES = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}
 
 def thumbprint(jwk: Mapping[str, Any], hash_name: str = "sha256") -> str:
     """JWK Thumbprint (RFC 7638), base64url without padding."""
-    required = _THUMBPRINT_MEMBERS.get(jwk.get("kty", ""))
-    if required is None or not all([isinstance(jwk.get(member), str) for member in required]):
+    kty = jwk.get("kty")
+    required = _THUMBPRINT_MEMBERS.get(kty) if isinstance(kty, str) else None
+    members = []
+    for member in required or ():
+        value = jwk.get(member)
+        if not isinstance(value, str):
+            break
+        # Every value is base64url or a registered name, so no JSON escaping can occur.
+        members.append(f'"{member}":"{value}"')
+    if required is None or len(members) != len(required):
         raise InvalidKey("A thumbprint needs a complete OKP, EC or RSA key.")
-    # Every value is base64url or a registered name, so no JSON escaping can occur.
-    canonical = "{" + ",".join([f'"{member}":"{jwk[member]}"' for member in required]) + "}"
-    return b64url_encode(_HASHES[hash_name](canonical.encode("utf-8")).digest())
+    return b64url_encode(_HASHES[hash_name](f"{{{','.join(members)}}}".encode()).digest())
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKey:
+class PublicKey(msgspec.Struct, frozen=True, eq=False):
     """A public key one can verify with. Two keys are equal when their thumbprints are."""
 
     alg: str
-    jwk: Mapping[str, str] = field(compare=False)
+    jwk: Mapping[str, str]
     """`kty`, `crv`, the public members and `alg`; nothing else, whatever the source carried."""
     thumbprint: str
     """RFC 7638, SHA-256."""
-    kid: str | None = field(default=None, compare=False)
-    _handle: Any = field(default=None, compare=False, repr=False)
+    kid: str | None = None
+    _handle: Any = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PublicKey) and (self.alg, self.thumbprint) == (other.alg, other.thumbprint)
+
+    def __hash__(self) -> int:
+        return hash((self.alg, self.thumbprint))
+
+    def __repr__(self) -> str:
+        return f"PublicKey(alg={self.alg!r}, thumbprint={self.thumbprint!r}, kid={self.kid!r})"
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, Any], *, accepted: Iterable[str] = DEFAULT_ALGORITHMS) -> PublicKey:
@@ -223,7 +224,7 @@ class PublicKey:
         when its members are missing, malformed or disagree. Members it does not know are dropped (RFC 7517,
         Section 4); a private key is refused, since whoever sends one has lost it.
         """
-        if not isinstance(jwk, Mapping):
+        if not isinstance(jwk, (dict, Mapping)):  # the first spares the second, which is slow
             raise InvalidKey("A JWK is a JSON object.")
         if "d" in jwk:
             raise InvalidKey("The key contains private members.")
@@ -233,12 +234,12 @@ class PublicKey:
     def _load(cls, jwk: Mapping[str, Any], accepted: Iterable[str]) -> PublicKey:
         algorithm = _algorithm(jwk, accepted)
         handle = algorithm.load_public(jwk)
-        public = {
-            "kty": algorithm.kty,
-            **({"crv": algorithm.crv} if algorithm.crv else {}),
-            **{member: jwk[member] for member in algorithm.members},
-            "alg": algorithm.name,
-        }
+        public = {"kty": algorithm.kty}
+        if algorithm.crv:
+            public["crv"] = algorithm.crv
+        for member in algorithm.members:
+            public[member] = jwk[member]
+        public["alg"] = algorithm.name
         kid = jwk.get("kid")
         return cls(algorithm.name, public, thumbprint(public), kid if isinstance(kid, str) else None, handle)
 

@@ -6,8 +6,10 @@ One flow for every server role. It yields `FindKey` when an issuer's key is need
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from .effects import FindKey, Flow
 from .errors import (
@@ -16,6 +18,7 @@ from .errors import (
     InvalidSignature,
     TokenError,
     UnknownKey,
+    UnsupportedAlgorithm,
     as_signature_error,
 )
 from .http import Request
@@ -60,8 +63,7 @@ class SigningServer:
     dwk: str
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """A caller whose signature verified, or an anonymous one."""
 
     level: Level
@@ -72,7 +74,7 @@ class Caller:
     auth_token: AuthToken | None = None
     server: SigningServer | None = None
     delegation: JKTDelegation | None = None
-    signed: SignedRequest | None = field(default=None, repr=False, compare=False)
+    signed: SignedRequest | None = None
 
     @property
     def token(self) -> AgentToken | PersonToken | AuthToken | None:
@@ -137,6 +139,12 @@ def authenticate(
                 caller = Caller(Level.IDENTIFIED, key, server=SigningServer(issuer, dwk), signed=signed)
     except TokenError as error:
         raise as_signature_error(error) from error
+    # One policy for every scheme: a token's or an issuer's key is accepted for exactly what the server says it accepts.
+    if key.alg not in signature.algorithms:
+        raise UnsupportedAlgorithm(
+            f"The key's alg is {key.alg}; this side accepts {', '.join(signature.algorithms)}.",
+            accepted=signature.algorithms,
+        )
     if signed.keyid is not None and signed.keyid not in {key.kid, key.thumbprint}:
         raise InvalidSignature("keyid and Signature-Key name different keys.")
     # Step 7.

@@ -14,9 +14,9 @@ import pytest
 from aauthlib.discovery import StaticDirectory, TransportError
 from aauthlib.effects import FindKey, FindMetadata, Send
 from aauthlib.errors import AAuthError
-from aauthlib.http import Fields, Request, Response, json_response
+from aauthlib.http import Fields, Request, Response
 from aauthlib.httpsig import HWK, JKTJWT, JWT, SignatureKey, SignaturePolicy, sign
-from aauthlib.keys import PublicKey, SigningKey
+from aauthlib.keys import SigningKey
 from aauthlib.messages.bodies import RevocationRequest, decode_request
 from aauthlib.messages.problems import error_response
 from aauthlib.provider import AgentProvider
@@ -118,9 +118,7 @@ class World:
         **options: Any,
     ) -> Request:
         """A signed POST with a JSON body."""
-        unsigned = Request(
-            "POST", AP + path, Fields({"content-type": "application/json"}), msgspec.json.encode(body)
-        )
+        unsigned = Request("POST", AP + path, Fields({"content-type": "application/json"}), msgspec.json.encode(body))
         scheme = signature_key or HWK.of(key.public)
         return sign(unsigned, key, scheme, created=int(self.clock()), **options)
 
@@ -152,10 +150,6 @@ class World:
         return token
 
 
-def public(key: SigningKey) -> PublicKey:
-    return key.public
-
-
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     clock = Clock()
@@ -180,14 +174,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     )
 
     def make(**options: Any) -> AgentProvider:
-        provider = AgentProvider(
-            AP, store=store, wire=AsyncWire(person_server, directory), clock=clock, **options
-        )
+        provider = AgentProvider(AP, store=store, wire=AsyncWire(person_server, directory), clock=clock, **options)
         person_server.provider = provider
         return provider
 
     yield World(make(), store, clock, person_server, make)
     await database.close()
-
-
-__all__ = ["AP", "PS", "Clock", "World", "json_response", "run_flow"]

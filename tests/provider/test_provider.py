@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from aauthlib import jws
+from aauthlib.base64url import b64url_decode
 from aauthlib.errors import (
     ExpiredJWT,
     InvalidInput,
@@ -21,9 +23,10 @@ from aauthlib.errors import (
     UnsupportedScheme,
 )
 from aauthlib.http import Request, Response
-from aauthlib.httpsig import HWK, JKTJWT, JWT
+from aauthlib.httpsig import HWK, JKTJWT, JWT, sign
 from aauthlib.identifiers import AgentIdentifier
 from aauthlib.keys import SigningKey
+from aauthlib.messages.metadata import AgentProviderMetadata, dump_metadata, read_metadata
 from aauthlib.messages.problems import error_of, error_response
 from aauthlib.provider import (
     AgentProvider,
@@ -234,13 +237,9 @@ async def test_a_single_key_refresh_carries_the_durable_key_through(world: Any, 
 
 @pytest.mark.spec("#two-key-refresh")
 async def test_a_refresh_needs_no_body(world: Any, durable: Any) -> None:
-    from aauthlib.httpsig import sign
-
     await world.enroll(durable)
     bare = Request("POST", AP + "/refresh")
-    response = await world.provider.refresh(
-        sign(bare, durable, HWK.of(durable.public), created=int(world.clock()))
-    )
+    response = await world.provider.refresh(sign(bare, durable, HWK.of(durable.public), created=int(world.clock())))
     assert response.status == 200
 
 
@@ -284,18 +283,13 @@ async def test_a_naming_jwt_for_a_foreign_durable_key_is_refused(world: Any, dur
     await world.enroll(durable)
     attacker = SigningKey.generate()
     forged = issue_jkt_jwt(attacker, attacker.public, jti="n", now=world.clock())
-    header, payload, signature = forged.split(".")
-    from aauthlib import jws
-    from aauthlib.base64url import b64url_decode
-
-    claims = msgspec.json.decode(b64url_decode(payload))
+    claims = msgspec.json.decode(b64url_decode(forged.split(".")[1]))
     claims["iss"] = f"urn:jkt:sha-256:{durable.thumbprint}"
     victim = durable.public.to_jwk()
     for jwk in (attacker.public.to_jwk(), victim):
         text = jws.sign({"typ": "jkt-s256+jwt", "jwk": jwk}, claims, attacker)
         with pytest.raises(InvalidJWT):
             await world.provider.refresh(world.request("/refresh", {}, attacker, JKTJWT(text)))
-    assert header and signature
 
 
 @pytest.mark.spec("#two-key-refresh")
@@ -333,8 +327,6 @@ async def test_a_refused_refresh_does_not_use_up_the_naming_jwt(world: Any, dura
 
 @pytest.mark.spec("#two-key-refresh")
 async def test_a_naming_jwt_must_have_a_jti_and_a_short_life_and_name_another_key(world: Any, durable: Any) -> None:
-    from aauthlib import jws
-
     await world.enroll(durable)
     ephemeral = SigningKey.generate()
     with pytest.raises(InvalidJWT, match="600 seconds"):
@@ -489,9 +481,7 @@ async def test_a_sub_agent_key_must_be_a_public_key_of_its_own_with_an_alg(world
 
 
 @pytest.mark.spec("#sub-agents", "#agent-token-verification")
-async def test_a_parent_of_another_provider_is_refused_without_asking_that_provider(
-    world: Any, durable: Any
-) -> None:
+async def test_a_parent_of_another_provider_is_refused_without_asking_that_provider(world: Any, durable: Any) -> None:
     foreign = issue_agent_token(
         SigningKey.generate(),
         iss="https://other.example",
@@ -502,9 +492,7 @@ async def test_a_parent_of_another_provider_is_refused_without_asking_that_provi
     )
     with pytest.raises(UnknownKey, match="not one of this agent provider's"):
         await world.provider.subagent(
-            world.subagent_request(
-                durable, foreign, discriminator="a", jwk=SigningKey.generate().public.to_jwk()
-            )
+            world.subagent_request(durable, foreign, discriminator="a", jwk=SigningKey.generate().public.to_jwk())
         )
     assert world.person_server.requests == []
 
@@ -514,14 +502,10 @@ async def test_a_token_that_another_key_signed_in_the_providers_name_is_refused(
     enrolled = await world.enroll(durable)
     real = (await world.verified(enrolled["agent_token"])).kid
     forger = SigningKey.generate(kid=real)
-    forged = issue_agent_token(
-        forger, iss=AP, sub=enrolled["agent"], cnf=durable.public, jti="j", now=world.clock()
-    )
+    forged = issue_agent_token(forger, iss=AP, sub=enrolled["agent"], cnf=durable.public, jti="j", now=world.clock())
     with pytest.raises(InvalidJWT):
         await world.provider.subagent(
-            world.subagent_request(
-                durable, forged, discriminator="a", jwk=SigningKey.generate().public.to_jwk()
-            )
+            world.subagent_request(durable, forged, discriminator="a", jwk=SigningKey.generate().public.to_jwk())
         )
 
 
@@ -542,8 +526,6 @@ async def test_an_expired_parent_token_makes_no_sub_agents(world: Any, durable: 
 
 @pytest.mark.spec("#agent-provider-metadata")
 async def test_the_metadata_names_the_endpoints_and_what_the_provider_calls_itself(world: Any) -> None:
-    from aauthlib.messages.metadata import AgentProviderMetadata, dump_metadata, read_metadata
-
     shown = AgentProviderMetadata(issuer="https://ignored.example", name="Example", logo_uri="https://x.example/l.png")
     metadata = world.make(metadata=shown).metadata()
     read = read_metadata(AgentProviderMetadata, dump_metadata(metadata), issuer=AP)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ..effects import FindMetadata, Flow
-from ..errors import AAuthError
+from ..errors import AAuthError, Abandoned, Denied, Expired, Revoked
 from ..http import Fields, Request
 from ..identifiers import origin_of
 from ..messages.bodies import AuthorizationRequest
@@ -26,6 +26,8 @@ from .loop import Exchange
 
 __all__ = ["authorize", "find_resource", "renew"]
 
+#: A decision that ends an attempt to renew; anything else leaves it to the resource to challenge.
+_FINAL = (Abandoned, Denied, Expired, Revoked)
 _JSON = Fields({"content-type": "application/json", "accept": "application/json"})
 
 
@@ -103,8 +105,6 @@ def renew(
                 open_requests=open_requests,
             )
         )
-    except (ChallengeUnmet, ChallengeInvalid):
-        return None
     except AAuthError as error:
         if isinstance(error, _FINAL):
             raise

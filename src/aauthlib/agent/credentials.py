@@ -16,6 +16,7 @@ from ..httpsig import HWK, JWT, SignatureKey
 from ..keys import SigningKey
 from ..tokens import AgentToken, AuthToken, PersonToken
 from ..verification import Level
+from .turns import Turns
 
 __all__ = ["REFRESH_MARGIN_S", "Credential", "Credentials", "ServerMemory", "lasts"]
 
@@ -89,8 +90,7 @@ class ServerMemory:
     """Covered components the server wants beyond the base."""
     clock_offset_s: float = 0.0
     """Seconds to add to our clock to get the server's."""
-    busy: set[str] = field(default_factory=set, repr=False)
-    """Kinds of token that an exchange is obtaining right now."""
+    turns: Turns = field(default_factory=Turns, repr=False)
 
     def forget_tokens(self) -> None:
         """Drop person and auth tokens."""
@@ -122,9 +122,10 @@ class Credentials:
     def __init__(self, *, opening: Level = Level.IDENTIFIED, max_servers: int = _MAX_SERVERS) -> None:
         self.own: Credential | None = None
         """The agent token with its key."""
+        self._bound_to: SigningKey | None = None
         self.clock_offset_s = 0.0
         """What the person server or provider taught us to add to our clock."""
-        self.busy: set[str] = set()
+        self.turns = Turns()
         self._opening = opening
         self._servers: OrderedDict[str, ServerMemory] = OrderedDict()
         self._max_servers = max_servers
@@ -144,9 +145,9 @@ class Credentials:
 
     def adopt(self, own: Credential) -> None:
         """Take a new agent token. With a new key, everything bound to the old one is dropped (#re-authorization)."""
-        if self.own is not None and self.own.key != own.key:
+        if self._bound_to is not None and self._bound_to != own.key:
             self.forget_tokens()
-        self.own = own
+        self.own, self._bound_to = own, own.key
 
     def forget_tokens(self) -> None:
         """Drop every person and auth token; pseudonyms, sessions and lessons stay."""

@@ -18,6 +18,7 @@ from ..effects import Direct, Flow, Report, Send, Sleep
 from ..errors import AAuthError, InvalidIdentifier
 from ..http import Request, Response
 from ..identifiers import endpoint_url
+from ..messages.requirement import AUTH_TOKEN, Requirement, RequirementMalformed
 from .context import AgentContext, OpenRequests
 from .errors import ChallengeInvalid
 
@@ -96,12 +97,13 @@ def follow_through(
         if digest is not None:
             yield from digest(first)
         while True:
+            answer: object = None
             match effect:
                 case Send():
-                    answer: object = yield from _round(effect, agent, deliver, digest)
+                    answer = yield from _round(effect, agent, deliver, digest)
                 case Direct():
                     check_interaction(effect, dev=agent.dev)
-                    answer = yield from direct(effect)
+                    yield from direct(effect)
                 case _:
                     answer = yield effect
             effect = flow.send(answer)
@@ -119,7 +121,8 @@ def _round(
     """One request of the poll, with the pause that keeps a server which never waits from being hammered."""
     began = agent.clock()
     lost = 0
-    while True:
+    response: Response | None = None
+    while response is None:
         try:
             response = yield from deliver(effect.request, timeout_s=effect.timeout_s)
         except TransportError:
@@ -127,8 +130,6 @@ def _round(
             if effect.request.method != "GET" or lost > _MAX_LOST_POLLS:
                 raise
             yield Sleep(_LOST_POLL_PAUSE_S)
-            continue
-        break
     if response.status == 202:
         if digest is not None:
             response = yield from digest(response)
@@ -151,7 +152,11 @@ def _withdraw(location: list[str], deliver: Deliver, open_requests: OpenRequests
 
 
 def _wants_token(response: Response) -> bool:
-    return "auth-token" in (response.headers.get("aauth-requirement") or "")
+    header = response.headers.get("aauth-requirement")
+    try:
+        return header is not None and Requirement.parse(header).value == AUTH_TOKEN
+    except RequirementMalformed:
+        return False
 
 
 def _without_requirement(response: Response) -> Response:

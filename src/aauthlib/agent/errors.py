@@ -1,4 +1,4 @@
-"""How an exchange fails on the agent's side, for people to read (#requirement-values, #resource-challenge-verification).
+"""How an exchange fails on the agent's side (#requirement-values, #resource-challenge-verification).
 
 What another party says no with (`Denied`, `UserUnreachable`, ...) keeps its own class from `aauthlib.errors`. Here
 stand the failures only an agent has; each says what was asked, what this agent lacks and what to do next.

@@ -10,20 +10,25 @@ from __future__ import annotations
 
 from ..deferred.polling import UnsupportedRequirement
 from ..effects import Direct, Flow, Report
-from ..errors import AAuthError, ExpiredPresentedToken, ExpiredResourceToken, InvalidRequest
-from ..errors import RevokedPresentedToken, RevokedResourceToken, TokenInvalid
+from ..errors import (
+    AAuthError,
+    ExpiredPresentedToken,
+    ExpiredResourceToken,
+    InvalidRequest,
+    RevokedPresentedToken,
+    RevokedResourceToken,
+)
 from ..http import Request, Response
-from ..keys import SigningKey
 from ..messages.headers import accepted_tokens, parse_access
-from ..messages.requirement import AGENT_TOKEN, AUTH_TOKEN, PERSON_TOKEN, PSEUDONYM, Requirement, RequirementMalformed
-from ..tokens import AuthToken, PersonToken, ResourceToken, verify
-from ..tokens.checks import check_resource_challenge
+from ..messages.requirement import AGENT_TOKEN, AUTH_TOKEN, PERSON_TOKEN, PSEUDONYM, Requirement
+from ..tokens import AuthToken, PersonToken
 from ..verification import Level
-from .chain import agent_credential, turn, wait_for_turn
+from .chain import agent_credential
+from .challenge import is_deferred, requirement_of, verified_challenge
 from .context import AgentContext, GrantPreferences, OpenRequests
 from .credentials import ANONYMOUS, Credential, lasts
 from .deferral import follow_through, refuse_direct
-from .errors import ChallengeInvalid, ChallengeUnmet, NoProgress
+from .errors import ChallengeInvalid, NoProgress
 from .person_server import PersonServerClient, Relay
 from .recovery import Recovery, level_for
 from .sending import Attempt, ResourceSend, resource_of, sign_request, unsigned
@@ -72,9 +77,7 @@ class Exchange:
         self.memory = agent.credentials.at(self.resource)
         self.preferences = preferences if preferences is not None else agent.preferences
         self.open_requests = open_requests if open_requests is not None else OpenRequests()
-        self._person_server = PersonServerClient(
-            agent, preferences=self.preferences, open_requests=self.open_requests
-        )
+        self._person_server = PersonServerClient(agent, preferences=self.preferences, open_requests=self.open_requests)
         self._recovery = Recovery(agent, self.memory)
         self._ceiling, self._floor = ceiling, floor
         self._round_trips = 0
@@ -83,13 +86,13 @@ class Exchange:
         self._fresh: set[str] = set()
         """The `jti` of tokens that were obtained within this exchange: asking for another one is no progress."""
         self._redeemed: set[str] = set()
-        """The `jti` of resource tokens that were redeemed."""
+        """Resource tokens that were redeemed, as they came."""
         self._relay: Relay | None = None
 
     def run(self) -> Flow[Response]:
         """As `exchange`."""
         response = yield from self._send(self.request)
-        if not _is_deferred(response):
+        if not is_deferred(response):
             return response
         return (
             yield from follow_through(
@@ -127,13 +130,11 @@ class Exchange:
                     f"{self.resource} kept asking for more: after {self.agent.max_round_trips} requests it still does "
                     f"not answer. The last thing it asked for was {self._last_met or 'another signature'}."
                 )
-            credential = yield from self._credential()
+            credential = yield from self.credential()
             own_session = self.memory.session_for(credential.key) if "authorization" not in request.headers else None
             self._attempt = attempt = Attempt(request, credential, own_session)
             yield Report("request", {"method": request.method, "url": request.url, "with": credential.name})
-            signed = sign_request(
-                attempt, self.memory, now=self.agent.clock(), capabilities=self.agent.capabilities
-            )
+            signed = sign_request(attempt, self.memory, now=self.agent.clock(), capabilities=self.agent.capabilities)
             response: Response = yield ResourceSend(
                 signed,
                 timeout_s=timeout_s if timeout_s is not None else self.agent.request_timeout_s,
@@ -158,50 +159,58 @@ class Exchange:
 
     # ------------------------------------------------------------------ choosing
 
-    def _credential(self) -> Flow[Credential]:
+    def credential(self) -> Flow[Credential]:
         """The best credential held for this resource, refreshed from the top of the chain where it is due."""
-        memory, now = self.memory, self.agent.now()
-        own = self.agent.credentials.own
-        if self._ceiling >= Level.AUTHORIZED and memory.auth_token is not None and own is not None:
-            if not lasts(memory.auth_token, now):
-                yield from self._renew(memory.auth_token)
-                own = self.agent.credentials.own
-            if memory.auth_token is not None and own is not None:
-                return Credential(Level.AUTHORIZED, own.key, memory.auth_token)
-        held = memory.person_tokens.get(self.preferences.mission_s256)
-        if self._ceiling >= Level.PERSON and (held is not None or self._floor >= Level.PERSON):
-            if held is None or not lasts(held, now):
-                held = yield from self._obtain_person_token()
+        memory, mission = self.memory, self.preferences.mission_s256
+        if self._ceiling >= Level.AUTHORIZED and self._auth_token() is not None:
+            own = self.agent.credentials.own or (yield from agent_credential(self.agent))
+            token = self._auth_token()
+            if token is not None and not lasts(token, self.agent.now()):
+                yield from self._renew(token)
+                own = yield from agent_credential(self.agent)
+                token = self._auth_token()
+            if token is not None:
+                return Credential(Level.AUTHORIZED, own.key, token)
+        if self._ceiling >= Level.PERSON and (mission in memory.person_tokens or self._floor >= Level.PERSON):
+            # From the top of the chain: a new agent token may come with a new key, which ends what the old one had.
             own = yield from agent_credential(self.agent)
-            # A new agent token may have come with a new key, and taken every token of the old key with it.
-            held = memory.person_tokens.get(self.preferences.mission_s256)
-            if held is None:
+            held = memory.person_tokens.get(mission)
+            if held is None or not lasts(held, self.agent.now()):
                 held = yield from self._obtain_person_token()
+                own = self.agent.credentials.own or own
             return Credential(Level.PERSON, own.key, held)
         level = min(max(memory.level, self._floor), self._ceiling)
         if level >= Level.IDENTIFIED:
             own = yield from agent_credential(self.agent)
             return own
         if level is Level.PSEUDONYM:
-            return Credential(Level.PSEUDONYM, self._pseudonym())
+            return Credential(Level.PSEUDONYM, memory.pseudonym_key(self.agent.generate_key))
         return ANONYMOUS
 
-    def _pseudonym(self) -> SigningKey:
-        return self.memory.pseudonym_key(self.agent.generate_key)
+    def _auth_token(self) -> AuthToken | None:
+        """The auth token held for this resource and mission."""
+        token = self.memory.auth_token
+        return token if token is not None and token.mission_s256 == self.preferences.mission_s256 else None
 
     def _obtain_person_token(self) -> Flow[PersonToken]:
         """A person token for this resource; one that another exchange is obtaining right now is waited for."""
         mission = self.preferences.mission_s256
         before = self.memory.person_tokens.get(mission)
-        yield from wait_for_turn(self.memory.busy, PERSON_TOKEN, limit_s=self.agent.poll.deadline_s)
-        held = self.memory.person_tokens.get(mission)
-        if held is not None and held is not before and lasts(held, self.agent.now()):
-            return held
-        with turn(self.memory.busy, PERSON_TOKEN):
+        with (yield from self.memory.turns.take(PERSON_TOKEN, limit_s=self.agent.poll.deadline_s)):
+            held = self.memory.person_tokens.get(mission)
+            if held is not None and held is not before and lasts(held, self.agent.now()):
+                return held
             token = yield from self._person_server.person_token(self.resource)
-        self.memory.keep_person_token(token)
+            if not self._bound_to_current_key(token):
+                token = yield from self._person_server.person_token(self.resource)
+            self.memory.keep_person_token(token)
         self._fresh.add(token.jti)
         return token
+
+    def _bound_to_current_key(self, token: PersonToken | AuthToken) -> bool:
+        """Whether the agent still has the key it had when it asked; a person may have taken their time."""
+        own = self.agent.credentials.own
+        return own is not None and own.key is not None and own.key.public == token.cnf
 
     def _renew(self, old: AuthToken) -> Flow[None]:
         """Replace an auth token that is about to expire (#re-authorization).
@@ -211,18 +220,13 @@ class Exchange:
         """
         from .authorization import renew  # authorization speaks to its endpoint through an Exchange
 
-        yield from wait_for_turn(self.memory.busy, AUTH_TOKEN, limit_s=self.agent.poll.deadline_s)
-        if self.memory.auth_token is not old:
-            return
-        with turn(self.memory.busy, AUTH_TOKEN):
+        with (yield from self.memory.turns.take(AUTH_TOKEN, limit_s=self.agent.poll.deadline_s)):
+            if self.memory.auth_token is not old:
+                return
             self.memory.auth_token = None
-            self.memory.person_tokens.pop(old.mission_s256, None)
             token = yield from renew(self.agent, self.resource, old, self.preferences, self.open_requests)
-            if token is not None:
-                self.memory.auth_token = token
-            elif self.preferences.mission_s256 not in self.memory.person_tokens:
-                held = yield from self._person_server.person_token(self.resource)
-                self.memory.keep_person_token(held)
+            if token is None and self.preferences.mission_s256 not in self.memory.person_tokens:
+                yield from self._obtain_person_token()
 
     # ------------------------------------------------------------------ satisfying
 
@@ -240,7 +244,7 @@ class Exchange:
         had_session = attempt.session_token is not None
         if had_session and self.memory.session is not None and self.memory.session[0] == attempt.session_token:
             self.memory.session = None
-        requirement = self._requirement(response)
+        requirement = requirement_of(response, self.resource)
         if requirement is not None:
             yield from self._meet(requirement, response, attempt)
             return True
@@ -249,17 +253,6 @@ class Exchange:
         if had_session:
             yield Report("session-ended", {"resource": self.resource})
         return had_session
-
-    def _requirement(self, response: Response) -> Requirement | None:
-        header = response.headers.get("aauth-requirement")
-        if header is None:
-            return None
-        try:
-            return Requirement.parse(header)
-        except RequirementMalformed as error:
-            raise ChallengeInvalid(
-                f"{self.resource} requires something that cannot be read. {error.detail}", response=response
-            ) from error
 
     def _signed_instead(self, response: Response, attempt: Attempt) -> Flow[bool]:
         """Sign what was sent unsigned, when `Accept-Signature-Scheme` says that this would help."""
@@ -322,88 +315,55 @@ class Exchange:
 
     def _obtain_auth_token(self, requirement: Requirement, response: Response, attempt: Attempt) -> Flow[None]:
         """Redeem the resource token of a challenge (#requirement-auth-token)."""
-        resource_token, presented = yield from self._verified_challenge(requirement, response, attempt)
+        resource_token, presented = yield from verified_challenge(self.agent, requirement, response, attempt)
         scope = " ".join(sorted(resource_token.scope)) if resource_token.scope is not None else "no scope named"
         self._once(f"{AUTH_TOKEN} ({scope})", True, attempt.credential)
-        yield from wait_for_turn(self.memory.busy, AUTH_TOKEN, limit_s=self.agent.poll.deadline_s)
-        held = self.memory.auth_token
-        if held is not None and held is not presented and held.jti not in self._fresh:
-            # Another exchange obtained one meanwhile. If it does not cover this request, the resource says so.
-            self._fresh.add(held.jti)
-            self._last_met = None
-            return
-        with turn(self.memory.busy, AUTH_TOKEN):
+        with (yield from self.memory.turns.take(AUTH_TOKEN, limit_s=self.agent.poll.deadline_s)):
+            held = self._auth_token()
+            if held is not None and held is not presented and held.jti not in self._fresh:
+                # Another exchange obtained one meanwhile. If it does not cover this request, the resource says so.
+                self._fresh.add(held.jti)
+                self._last_met = None
+                return
             try:
                 token = yield from self._person_server.auth_token(self.resource, resource_token, presented)
             except (ExpiredPresentedToken, RevokedPresentedToken) as error:
                 # A fresh person token, then a fresh resource token (#token-endpoint-error-codes).
                 self._retry_or_raise("presented token", error)
                 self.memory.forget_tokens()
-                self._last_met = None
-                self.memory.keep_person_token((yield from self._person_server.person_token(self.resource)))
+                yield from self._obtain_person_token()
                 return
             except (ExpiredResourceToken, RevokedResourceToken) as error:
+                # A fresh resource token is to be had by calling the resource again.
                 self._retry_or_raise("resource token", error)
-                self._last_met = None
                 return
-        self._redeemed.add(resource_token.jti)
-        self._fresh.add(token.jti)
+            self._redeemed.add(resource_token.raw)
+            self._fresh.add(token.jti)
+            if self._bound_to_current_key(token):
+                self.memory.auth_token = token
+
+    def redeem(self, requirement: Requirement, response: Response) -> Flow[AuthToken]:
+        """Redeem the resource token that the authorization endpoint answered with; the auth token is kept.
+
+        Raises as `exchange` does.
+        """
+        resource_token, presented = yield from verified_challenge(self.agent, requirement, response, self._attempt)
+        token = yield from self._person_server.auth_token(self.resource, resource_token, presented)
         self.memory.auth_token = token
+        return token
 
     def _retry_or_raise(self, what: str, error: AAuthError) -> None:
         mark = f"retried:{what}"
         if mark in self._fresh:
             raise error
         self._fresh.add(mark)
-
-    def _verified_challenge(
-        self, requirement: Requirement, response: Response, attempt: Attempt
-    ) -> Flow[tuple[ResourceToken, PersonToken | AuthToken]]:
-        """#resource-challenge-verification. Raises `ChallengeInvalid`; nothing has been sent to anybody then."""
-        presented, key = attempt.credential.presented, attempt.credential.key
-        # 1. The resource token, which only a request with a person or auth token can be answered with.
-        if requirement.resource_token is None:
-            raise ChallengeInvalid(
-                f"{self.resource} requires an auth token without sending a resource token.", response=response
-            )
-        if presented is None or key is None:
-            raise ChallengeInvalid(
-                f"{self.resource} sent a resource token although this agent presented {attempt.credential.name}: "
-                "it has to ask for a person token first.",
-                response=response,
-            )
-        try:
-            # 2 and 6. Signature, type, issuer, expiry.
-            token = yield from verify(
-                requirement.resource_token,
-                ResourceToken,
-                now=self.agent.now(),
-                policy=self.agent.verification,
-            )
-            # 3 to 5. Resource, key, person server, person, presented token.
-            check_resource_challenge(
-                token,
-                resource=self.resource,
-                agent_key=key.public,
-                presented=presented,
-                person_server=presented.person_server,
-            )
-            if token.mission_s256 != presented.mission_s256 or token.tenant != presented.tenant:
-                raise TokenInvalid("The resource token names another mission or tenant than the token presented.")
-        except AAuthError as error:
-            raise ChallengeInvalid(
-                f"The resource token of {self.resource} is refused, and nothing was asked of the person server. "
-                f"{error.detail}",
-                response=response,
-            ) from error
-        return token, presented
+        self._last_met = None
 
     # ------------------------------------------------------------------ deferred responses
 
     def _digest(self, response: Response) -> Flow[Response]:
         """Meet `requirement=auth-token` in a `202` while its invocation is held (#deferred-auth-token)."""
-        header = response.headers.get("aauth-requirement")
-        requirement = self._requirement(response) if header is not None and response.status == 202 else None
+        requirement = requirement_of(response, self.resource) if response.status == 202 else None
         if requirement is None or requirement.value != AUTH_TOKEN:
             return response
         stripped = Response(response.status, response.headers.with_(aauth_requirement=None), response.body)
@@ -414,10 +374,10 @@ class Exchange:
                 f"{self.resource} sends resource token after resource token for one held request and never answers it."
             )
         self._last_met = None
-        yield Report("challenge", {"resource": self.resource, "asks": AUTH_TOKEN, "with": self._attempt.credential.name})
+        yield Report(
+            "challenge", {"resource": self.resource, "asks": AUTH_TOKEN, "with": self._attempt.credential.name}
+        )
         yield from self._obtain_auth_token(requirement, response, self._attempt)
-        if requirement.resource_token is not None:
-            self._redeemed.add(requirement.resource_token)
         return stripped
 
     def _direct(self, direct: Direct) -> Flow[None]:
@@ -426,21 +386,6 @@ class Exchange:
         if self._relay is None:
             refuse_direct(self.agent, direct)
             yield direct
-
-
-def _is_deferred(response: Response) -> bool:
-    """Whether a `202` is the protocol's (#pending-response) and not an ordinary API's own."""
-    if response.status != 202:
-        return False
-    if "aauth-requirement" in response.headers:
-        return True
-    if "location" not in response.headers or "no-store" not in (response.headers.get("cache-control") or "").lower():
-        return False
-    try:
-        body = response.json()
-    except ValueError:
-        return False
-    return isinstance(body, dict) and isinstance(body.get("status"), str)
 
 
 def _shown(value: str) -> str:

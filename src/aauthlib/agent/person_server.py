@@ -7,7 +7,7 @@ nothing of how a resource is spoken to.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urljoin
 
 import msgspec
@@ -103,16 +103,12 @@ class PersonServerClient:
         text = _read(AuthTokenResponse, response, ps).auth_token
         token = yield from self._verified(text, AuthToken, ps)
         try:
-            check_auth_token_response(
-                token, resource_token=resource_token, agent_key=_key(own), resource=resource
-            )
+            check_auth_token_response(token, resource_token=resource_token, agent_key=_key(own), resource=resource)
             if token.ps != resource_token.ps:
                 raise TokenInvalid("The auth token names another person server than the resource token.")
         except TokenInvalid as error:
             raise ChallengeInvalid(f"The auth token that {ps} sent is refused. {error.detail}") from error
-        yield Report(
-            "auth-token", {"iss": token.iss, "resource": resource, "scope": token.scope, "exp": token.exp}
-        )
+        yield Report("auth-token", {"iss": token.iss, "resource": resource, "scope": token.scope, "exp": token.exp})
         return token
 
     # ------------------------------------------------------------------ interaction
@@ -171,10 +167,10 @@ class PersonServerClient:
         document = yield FindMetadata(ps, PERSON_DWK)
         return read_metadata(PersonServerMetadata, document, issuer=ps, dev=self._agent.dev)
 
-    def _body(self, cls: type[RequestContext], own: Credential, **members: object) -> bytes:
+    def _body(self, cls: type[RequestContext], own: Credential, **members: Any) -> bytes:
         wishes = self._preferences
         capabilities = list(self._agent.speaker.capabilities)
-        context: dict[str, object] = {
+        context: dict[str, Any] = {
             "capabilities": capabilities or None,
             "login_hint": wishes.login_hint,
             "tenant": wishes.tenant,

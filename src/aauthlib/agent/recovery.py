@@ -76,7 +76,9 @@ class Recovery:
                 done = self._change_scheme(response, attempt)
             case _:
                 done = None
-        remedy = f"{error.code}:{attempt.credential.level}" if isinstance(error, ExpiredJWT | RevokedJWT) else error.code
+        remedy = (
+            f"{error.code}:{attempt.credential.level}" if isinstance(error, ExpiredJWT | RevokedJWT) else error.code
+        )
         if done is None or remedy in self._tried:
             raise _refusal(error, response, attempt)
         self._tried.add(remedy)
@@ -132,7 +134,9 @@ class Recovery:
             self._agent.credentials.clock_offset_s = offset
             if self._agent.source.dates_tokens:
                 self._agent.credentials.own = None
-        return f"this machine's clock is {abs(round(offset))} s {'behind' if offset > 0 else 'ahead'}; times are corrected"
+        return (
+            f"this machine's clock is {abs(round(offset))} s {'behind' if offset > 0 else 'ahead'}; times are corrected"
+        )
 
     def _offset(self, response: Response) -> float | None:
         value = response.headers.get("date")

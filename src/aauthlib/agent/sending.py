@@ -57,9 +57,7 @@ def unmet_components(request: Request, components: Iterable[str]) -> list[str]:
     ]
 
 
-def sign_request(
-    attempt: Attempt, memory: ServerMemory, *, now: float, capabilities: Iterable[str] = ()
-) -> Request:
+def sign_request(attempt: Attempt, memory: ServerMemory, *, now: float, capabilities: Iterable[str] = ()) -> Request:
     """The request of `attempt` as it goes out.
 
     `now` is Unix seconds by our clock; `created` is set by the server's, as far as it is known. `capabilities` are

@@ -81,7 +81,7 @@ def inspect_token(text: str, *, now: float, dev: bool, online: bool) -> Flow[Ins
     except TokenInvalid as error:
         return Inspection("token", findings=[Finding("is a compact JWT with an acceptable alg", False, error.detail)])
     typ = str(decoded.header.get("typ"))
-    inspection = Inspection(typ, decoded.header, decoded.payload)
+    inspection = Inspection(typ, dict(decoded.header), decoded.payload)
     inspection.findings.append(Finding("is a compact JWT with an acceptable alg", True))
     cls = next((candidate for candidate in _TOKEN_TYPES if candidate.typ == typ), None)
     if cls is None:

@@ -5,14 +5,15 @@ Rules for whoever edits this file:
 1. `TRANSITIONS` is the whole truth about a pending request at a server. A state changes only through `transition`,
    inside the transaction that records why.
 2. Every waiting state is answered with `202`; every terminal state is answered once and then leads to `DELIVERED` or is
-   gone. What a state looks like on the wire stands in `WIRE`, nowhere else.
+   gone. Only a grant can be DELIVERed, so that what was granted cannot reach the agent once it was revoked; errors are
+   REPORTed. What a state looks like on the wire stands in `WIRE_STATUS` and `WIRE_ERRORS`, nowhere else.
 3. `INITIAL` and `POLLING` say what a client does with each status code of the spec's diagram. A status that is not in
    the table ends the exchange with an error.
 4. Nothing here knows a role, a token, a clock or a socket.
 
                       ASK            GRANT, DENY, ABANDON, EXPIRE, REVOKE, REJECT_CODE, FAIL
-    PENDING ─ARRIVE→ INTERACTING ⇄ CLARIFYING ──────────────────────────────→ terminal ─DELIVER→ DELIVERED
-       └───────────────┴───────────────┴──CANCEL→ CANCELLED                         (410 from now on)
+    PENDING ─ARRIVE→ INTERACTING ⇄ CLARIFYING ──────────────────────────────→ terminal ─DELIVER, REPORT→ DELIVERED
+       └───────────────┴───────────────┴──CANCEL→ CANCELLED                                 (410 from now on)
 """
 
 from __future__ import annotations
@@ -84,7 +85,9 @@ class Event(StrEnum):
     CANCEL = "cancel"
     """The agent withdrew its request (DELETE)."""
     DELIVER = "deliver"
-    """The terminal answer was given to the agent."""
+    """What was granted was given to the agent."""
+    REPORT = "report"
+    """The error it ended with was given to the agent."""
 
 
 _ENDS: Mapping[Event, State] = {
@@ -105,17 +108,19 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
     # A decision that was made but not fetched yet can still be revoked, time out or be withdrawn.
     State.GRANTED: {
         Event.DELIVER: State.DELIVERED,
+        # Making the answer failed: the role had a reason to refuse that the decision did not know.
+        Event.REPORT: State.DELIVERED,
         Event.EXPIRE: State.EXPIRED,
         Event.REVOKE: State.REVOKED,
         Event.FAIL: State.FAILED,
         Event.CANCEL: State.CANCELLED,
     },
-    State.DENIED: {Event.DELIVER: State.DELIVERED},
-    State.ABANDONED: {Event.DELIVER: State.DELIVERED},
-    State.EXPIRED: {Event.DELIVER: State.DELIVERED},
-    State.REVOKED: {Event.DELIVER: State.DELIVERED},
-    State.INVALID_CODE: {Event.DELIVER: State.DELIVERED},
-    State.FAILED: {Event.DELIVER: State.DELIVERED},
+    State.DENIED: {Event.REPORT: State.DELIVERED},
+    State.ABANDONED: {Event.REPORT: State.DELIVERED},
+    State.EXPIRED: {Event.REPORT: State.DELIVERED},
+    State.REVOKED: {Event.REPORT: State.DELIVERED},
+    State.INVALID_CODE: {Event.REPORT: State.DELIVERED},
+    State.FAILED: {Event.REPORT: State.DELIVERED},
     State.DELIVERED: {},
     State.CANCELLED: {},
 }

@@ -106,7 +106,7 @@ class PendingStore(Protocol):
     async def advance_pending(self, digest: str, event: Event, *, detail: str = "", record: object = None) -> Pending:
         """Apply `event` to the current state, and return the result. Raises `IllegalTransition`, or `NotFound`.
 
-        `record` is what the role wants kept in the same transaction, such as the token that is being delivered.
+        `record` is what the role wants kept in the same transaction as a `DELIVER`, such as the token being delivered.
         """
 
     async def consume_code(self, handle: str, digest: str, *, max_attempts: int) -> Pending:
@@ -116,7 +116,7 @@ class PendingStore(Protocol):
         """
 
     async def wait_pending(self, digest: str, timeout_s: float) -> None:
-        """Return when the pending request may have changed, or after `timeout_s` seconds."""
+        """Return when the pending request may have changed or waits no longer, or after `timeout_s` seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +225,16 @@ class PendingRequests:
             )
         self._polls.pop(pending.digest, None)
         if pending.state is not State.GRANTED:
-            await self._deliver(pending)
-            raise WIRE_ERRORS[pending.state](pending.detail)
+            raise await self._report(pending)
         try:
             completion = await complete(pending)
         except ProblemError:
-            await self._deliver(pending)
+            await self._end(pending, Event.REPORT)
             raise
-        await self._deliver(pending, completion.record)
+        ended = await self._end(pending, Event.DELIVER, completion.record)
+        if ended is not None:
+            # It was revoked, or timed out, while the answer was made: that answer must not leave.
+            raise await self._report(ended)
         return completion.response
 
     async def find(self, pending_id: str, *, owner: str) -> Pending:
@@ -265,11 +267,24 @@ class PendingRequests:
                 raise Gone("This pending URL has given its final answer; start a new request.") from None
             return current
 
-    async def _deliver(self, pending: Pending, record: object = None) -> None:
+    async def _report(self, pending: Pending) -> ProblemError:
+        """The error that `pending` ended with, given out this once. Raises `Gone` when another poll was faster."""
+        await self._end(pending, Event.REPORT)
+        return WIRE_ERRORS[pending.state](pending.detail)
+
+    async def _end(self, pending: Pending, event: Event, record: object = None) -> Pending | None:
+        """Mark the terminal answer as given; if the request ended in another way meanwhile, return it as it ended.
+
+        Raises `Gone` when its answer was given already.
+        """
         try:
-            await self._store.advance_pending(pending.digest, Event.DELIVER, record=record)
+            await self._store.advance_pending(pending.digest, event, record=record)
         except IllegalTransition:
-            raise Gone("This pending URL has given its final answer; start a new request.") from None
+            current = await self._store.get_pending(pending.digest)
+            if current is None or current.state in (State.DELIVERED, State.CANCELLED):
+                raise Gone("This pending URL has given its final answer; start a new request.") from None
+            return current
+        return None
 
     def _count_poll(self, pending: Pending) -> None:
         now = self._clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urljoin
 
 import msgspec
@@ -20,8 +21,11 @@ __all__ = ["DEFAULT_POLL_INTERVAL_S", "PollPolicy", "UnsupportedRequirement", "f
 
 DEFAULT_POLL_INTERVAL_S = 5.0
 _SLOW_DOWN_S = 5.0
-_MAX_INTERVAL_S = 300.0
+#: What `slow_down` can add up to. What `Retry-After` asks is respected whatever it is; the deadline bounds it.
+_MAX_EXTRA_S = 300.0
+_LEAST_BACK_OFF_S = 1.0
 _MAX_CLARIFICATIONS = 5
+_MAX_SECONDS = 1e9
 
 
 class UnsupportedRequirement(AAuthError):
@@ -87,7 +91,10 @@ def follow(
                 raise UnsupportedRequirement(f"The server requires {requirement.value}.", requirement)
             yield Report("waiting", {"url": location, "status": _status(response), "since_s": clock() - started})
         retry_after_s = parse_retry_after(response.headers, now=clock(), default_s=DEFAULT_POLL_INTERVAL_S)
-        pause = min(retry_after_s + extra_s, _MAX_INTERVAL_S)
+        if response.status == 503:
+            # A server in trouble that asks to be tried at once is still not tried in a tight loop.
+            retry_after_s = max(retry_after_s, _LEAST_BACK_OFF_S)
+        pause = retry_after_s + min(extra_s, _MAX_EXTRA_S)
         if clock() + pause - started > policy.deadline_s:
             raise Expired(f"No decision within {int(policy.deadline_s)} seconds; the request is withdrawn.")
         if pause > 0:
@@ -109,20 +116,16 @@ def follow(
 
 def _clarify(response: Response, location: str, sign: Callable[[Request], Request], asked: int) -> Flow[bool]:
     """Get the question answered (#agent-response-to-clarification). Returns whether the request was withdrawn."""
-    try:
-        body = response.json()
-    except ValueError:
-        body = {}
-    question = body.get("clarification") if isinstance(body, dict) else None
+    body = _body(response)
+    question = body.get("clarification")
     if not isinstance(question, str) or asked > _MAX_CLARIFICATIONS:
         answer = None
     else:
         options = body.get("options")
-        timeout = body.get("timeout")
         answer = yield Answer(
             question,
             tuple(option for option in options if isinstance(option, str)) if isinstance(options, list) else (),
-            float(timeout) if isinstance(timeout, int | float) else None,
+            _seconds(body.get("timeout")),
         )
     if answer is None:
         yield Send(sign(Request("DELETE", location)))
@@ -144,7 +147,10 @@ def _location(response: Response, url: str) -> str:
     value = response.headers.get("location")
     if not value:
         raise AAuthError("The server answered 202 without a Location to poll.")
-    location = urljoin(url, value)
+    try:
+        location = urljoin(url, value)
+    except ValueError as error:
+        raise AAuthError("The server's pending URL is not a URL, so it is not polled.") from error
     if origin_of(location) != origin_of(url) or "#" in location:
         raise AAuthError("The server's pending URL is on another origin, so it is not polled.")
     return location
@@ -160,10 +166,22 @@ def _requirement(response: Response) -> Requirement | None:
     return Requirement.parse(header) if header is not None else None
 
 
-def _status(response: Response) -> str:
+def _body(response: Response) -> dict[str, Any]:
+    """The members of a `202` body; none when it is not a JSON object, since the headers carry what matters."""
     try:
         body = response.json()
     except ValueError:
-        return "pending"
-    status = body.get("status") if isinstance(body, dict) else None
-    return status if status in ("pending", "interacting") else "pending"
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _seconds(value: object) -> float | None:
+    """A number of seconds that makes sense, or `None`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MAX_SECONDS:
+        return None
+    return float(value)
+
+
+def _status(response: Response) -> str:
+    """`interacting` or `pending`; a status unknown here counts as pending (#pending-response)."""
+    return "interacting" if _body(response).get("status") == "interacting" else "pending"

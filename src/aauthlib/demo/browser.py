@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpx2
 
@@ -99,8 +99,7 @@ class ScriptedPerson:
         data += list(values.items())
         if button is not None and button[0]:
             data.append(button)
-        body = httpx2.QueryParams(data)
-        await self._follow("POST" if form.method == "post" else "GET", urljoin(self.url, form.action), str(body))
+        await self._follow("POST" if form.method == "post" else "GET", urljoin(self.url, form.action), urlencode(data))
 
     async def _follow(self, method: str, url: str, body: str | None) -> None:
         for _ in range(10):

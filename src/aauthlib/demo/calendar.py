@@ -26,6 +26,7 @@ __all__ = ["SCOPES", "Calendar", "calendar_app", "policy"]
 SCOPES = {
     "calendar.read": "See the events in your calendar.",
     "calendar.write": "Create events in your calendar, and change them.",
+    "calendar.invite": "Create events and send invitations to them.",
     "calendar.delete": "**Delete** events from your calendar. This cannot be undone.",
 }
 
@@ -54,7 +55,7 @@ def policy() -> Policy:
             Route("GET", "/me", person()),
             Route("GET", "/events", authorized("calendar.read")),
             Route("POST", "/events", authorized("calendar.write")),
-            Route("POST", "/invitations", authorized("calendar.write", delivery="202")),
+            Route("POST", "/invitations", authorized("calendar.invite", delivery="202")),
             Route("DELETE", "/events/{id}", authorized("calendar.delete")),
         ]
     )
@@ -146,7 +147,8 @@ def calendar_app(calendar: Calendar) -> Starlette:
         return JSONResponse([{"date": date, "title": title} for date, title in _HOLIDAYS])
 
     async def agent(request: Request) -> Response:
-        return JSONResponse({"agent": _grant(request).agent, "message": "Hello. I know which agent you are."})
+        _, identifier = _grant(request).agent or ("", "a server")
+        return JSONResponse({"agent": identifier, "message": "Hello. I know which agent you are."})
 
     async def me(request: Request) -> Response:
         return JSONResponse({"account": _owner(request).rpartition(" ")[2], "message": "Welcome back."})

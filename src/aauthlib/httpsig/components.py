@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..errors import InvalidSignature
 from ..fields import serialize
-from ..http import Request
+from ..http import Request, split_url
 from . import fast_write
 
 __all__ = ["BASE_COMPONENTS", "BODY_COMPONENTS", "component_value", "signature_base", "signature_params"]
@@ -25,8 +25,8 @@ _DEFAULT_PORT = {"https": ":443", "http": ":80"}
 
 def authority(request: Request) -> str:
     """`@authority`: lowercased, the scheme's default port left out (RFC 9421, Section 2.2.3)."""
-    scheme, _, _ = request.url.partition("://")
-    return request.authority.lower().removesuffix(_DEFAULT_PORT.get(scheme, "\0"))
+    scheme, value, _ = split_url(request.url)
+    return value.lower().removesuffix(_DEFAULT_PORT.get(scheme, "\0"))
 
 
 _DERIVED: Mapping[str, Callable[[Request], str]] = {

@@ -12,7 +12,7 @@ from binascii import Error, a2b_base64
 
 from ..fields import is_plain_string
 from . import signature_key
-from .members import Member
+from .members import MAX_COMPONENTS, Member
 
 __all__ = ["read"]
 
@@ -37,7 +37,7 @@ def read(signature_input: str, signature: str, key: str) -> Member | None:
         return None
     label, params, names, created, expires, keyid = match.groups()
     covered = tuple(names.split('" "'))
-    if len(set(covered)) != len(covered):
+    if len(covered) > MAX_COMPONENTS or len(set(covered)) != len(covered):
         return None
     octets = _signature(signature, label)
     parameters = _scheme(key, label)
@@ -64,7 +64,10 @@ def _signature(value: str, label: str) -> bytes | None:
 
 
 def _scheme(value: str, label: str) -> tuple[str, dict[str, str]] | None:
-    """Scheme and parameters of `label=scheme;name="value";...`, where no value holds a quote, backslash or semicolon."""
+    """Scheme and parameters of `label=scheme;name="value";...`."""
+    jwt = f'{label}=jwt;jwt="'
+    if value.startswith(jwt) and is_plain_string(text := value[len(jwt) : -1]) and value.endswith('"', len(jwt)):
+        return "jwt", {"jwt": text}
     head, *rest = value.split(";")
     name, _, scheme = head.partition("=")
     if name != label or not _TOKEN.fullmatch(scheme):

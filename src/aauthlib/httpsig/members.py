@@ -16,10 +16,10 @@ from ..fields import FieldError, parse_dictionary
 from . import signature_key
 from .signature_key import SignatureKey, UnknownScheme
 
-__all__ = ["Member", "read"]
+__all__ = ["MAX_COMPONENTS", "Member", "read"]
 
 _MAX_LABELS = 8
-_MAX_COMPONENTS = 64
+MAX_COMPONENTS = 64
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ def _choose(labels: list[str], keys: Mapping[str, Any], schemes: Collection[str]
 
 
 def _covered(components: Any) -> tuple[str, ...]:
-    if not isinstance(components, list) or len(components) > _MAX_COMPONENTS:
+    if not isinstance(components, list) or len(components) > MAX_COMPONENTS:
         raise InvalidSignature("The Signature-Input member is not an inner list of acceptable length.")
     names = []
     for name, parameters in components:

@@ -25,12 +25,14 @@ def sign(
     cover_body: bool = True,
     label: str = "sig",
     expires: int | None = None,
+    keyid: str | None = None,
 ) -> Request:
     """Sign `request` and return the signed copy; earlier signature headers are replaced.
 
     The signature covers `@method`, `@authority`, `@path` and `signature-key`; `authorization` when the request
     carries it; `content-digest` and `content-type` when there is a body and `cover_body` is set; and `components`.
-    `created` and `expires` are Unix seconds. `signature_key` says how the verifier obtains the public part of `key`.
+    `created` and `expires` are Unix seconds. `signature_key` says how the verifier obtains the public part of `key`;
+    `keyid` names it again, for a verifier of RFC 9421 that does not know `Signature-Key`.
 
     `components` may name a header field that is absent only if it is `content-digest` or `content-type`: a server
     that asks for them on every request asks for nothing where there is no body to cover.
@@ -51,6 +53,8 @@ def sign(
     parameters: dict[str, int | str] = {"created": created}
     if expires is not None:
         parameters["expires"] = expires
+    if keyid is not None:
+        parameters["keyid"] = keyid
     params = signature_params(covered, parameters)
     unsigned = Request(request.method, request.url, headers, request.body)
     signature = key.sign(signature_base(unsigned, covered, params))

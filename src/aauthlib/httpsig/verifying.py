@@ -6,7 +6,9 @@ the key, depends on the scheme and belongs to `aauthlib.verification`. Nothing h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 from ..errors import ClockSkew, InvalidInput, InvalidSignature, UnsupportedScheme
 from ..http import Request
@@ -39,8 +41,7 @@ class SignaturePolicy:
     """Whether a body must be covered: true at PS, AS, AP and every revocation endpoint (#covered-components)."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignedRequest:
+class SignedRequest(msgspec.Struct, frozen=True):
     """A request whose signature is selected, fresh and covers what it must, but is NOT yet verified."""
 
     request: Request
@@ -48,9 +49,12 @@ class SignedRequest:
     key: SignatureKey
     covered: tuple[str, ...]
     created: int
-    params: str = field(repr=False)
-    signature: bytes = field(repr=False)
+    params: str
+    signature: bytes
     keyid: str | None = None
+
+    def __repr__(self) -> str:
+        return f"SignedRequest({self.request!r}, {self.key!r}, covered={self.covered!r}, created={self.created!r})"
 
     def verify(self, key: PublicKey) -> None:
         """Step 7: verify the signature with `key`, and the body against a covered `Content-Digest`.
@@ -78,7 +82,8 @@ def select(request: Request, policy: SignaturePolicy, *, now: float) -> SignedRe
     """
     # 1. Extract the three headers.
     fields = request.headers
-    signature_field, input_field, key_field = (fields.get(name) for name in _HEADERS)
+    signature_field, input_field = fields.get("signature"), fields.get("signature-input")
+    key_field = fields.get("signature-key")
     if signature_field is None or input_field is None or key_field is None:
         missing = [name for name in _HEADERS if name not in fields]
         raise InvalidSignature(f"The request lacks {' and '.join(missing)}.")
@@ -120,13 +125,15 @@ def select(request: Request, policy: SignaturePolicy, *, now: float) -> SignedRe
     if not isinstance(signature, bytes) or not 0 < len(signature) <= _MAX_SIGNATURE_BYTES:
         raise InvalidSignature("The Signature member is not a byte sequence of acceptable length.")
     keyid = parameters.get("keyid")
-    return SignedRequest(
-        request, member.label, key, covered, created, member.params, signature, keyid if isinstance(keyid, str) else None
-    )
+    if not isinstance(keyid, str):
+        keyid = None
+    return SignedRequest(request, member.label, key, covered, created, member.params, signature, keyid)
 
 
 def required_components(request: Request, policy: SignaturePolicy) -> tuple[str, ...]:
     """What a signature on this request must cover, in the order it is asked for (#covered-components)."""
+    if not (request.body or policy.components or "authorization" in request.headers):
+        return BASE_COMPONENTS
     required = [*BASE_COMPONENTS]
     if "authorization" in request.headers and _carries_session_token(request):
         required.append("authorization")

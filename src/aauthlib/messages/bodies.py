@@ -6,7 +6,7 @@ member at fault.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -61,8 +61,8 @@ class RequestContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
             raise InvalidRequest(f"device must be at most {MAX_DEVICE_LENGTH} printable characters.")
         for name in ("login_hint", "tenant", "domain_hint", "prompt", "justification", "platform"):
             value = getattr(self, name)
-            if value is not None and len(value) > MAX_TEXT_LENGTH:
-                raise InvalidRequest(f"{name} is longer than {MAX_TEXT_LENGTH} characters.")
+            if value is not None and (len(value) > MAX_TEXT_LENGTH or "\0" in value):
+                raise InvalidRequest(f"{name} is longer than {MAX_TEXT_LENGTH} characters, or has a NUL in it.")
         if self.capabilities is not None and len(self.capabilities) > 32:
             raise InvalidRequest("capabilities lists more than 32 values.")
 
@@ -111,8 +111,9 @@ class ResourceTokenResponse(msgspec.Struct, frozen=True, kw_only=True):
 class RevocationRequest(msgspec.Struct, frozen=True, kw_only=True):
     """#revocation-request."""
 
-    jti: str
-    exp: int
+    # Both are kept: what no token can have is no revocation of one, and would not fit where it is kept.
+    jti: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    exp: Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]
 
 
 class ClarificationAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -36,7 +36,8 @@ def normalize_code(typed: str) -> str:
 
     Raises `InvalidCode` when what is left is no code.
     """
-    if len(typed) > _MAX_TYPED_LENGTH:
+    # Outside ASCII, upper() makes several letters of one and symbols of what is none.
+    if len(typed) > _MAX_TYPED_LENGTH or not typed.isascii():
         raise InvalidCode("The code is not recognised.")
     code = typed.replace("-", "").replace(" ", "").strip().upper().translate(_ALIASES)
     if len(code) < _LENGTH or any(symbol not in CODE_SYMBOLS for symbol in code):

@@ -30,8 +30,8 @@ __all__ = [
 
 _TOKEN68 = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z")
 _MAX_SESSION_TOKEN_LENGTH = 8192
-_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE)
-_SECONDS = re.compile(r"\d{1,9}\Z")
+_WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE)
+_SECONDS = re.compile(r"[0-9]{1,9}\Z")
 
 
 def serialize_tokens(tokens: Iterable[str]) -> str:
@@ -137,6 +137,6 @@ def parse_retry_after(headers: Fields, *, now: float, default_s: float) -> float
         return float(value)
     try:
         when = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # OverflowError: a time zone of many digits
         return default_s
     return max(0.0, (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now)

@@ -122,6 +122,7 @@ class ResourceMetadata(Metadata, frozen=True, kw_only=True, omit_defaults=True):
 M = TypeVar("M", bound=Metadata)
 
 _DISPLAY_URLS = ("logo_uri", "logo_dark_uri", "documentation_uri", "tos_uri", "policy_uri")
+_DISPLAY = ("name", "description", *_DISPLAY_URLS)
 
 
 def well_known_url(issuer: str, dwk: str) -> str:
@@ -145,12 +146,13 @@ def read_metadata(cls: type[M], document: Mapping[str, Any], *, issuer: str, dev
     """Read a fetched document for use.
 
     Raises `IssuerMissing`, `IssuerMismatch`, or `UnknownKey` when a REQUIRED member is missing or an endpoint breaks
-    its rule: without it the server cannot be spoken to. A display URL that breaks its rule is dropped instead, so
-    that a bad logo never stops a flow.
+    its rule: without it the server cannot be spoken to. What is only shown to people is dropped instead when it breaks
+    its rule, so that a bad logo never stops a flow.
     """
     check_issuer(document, issuer)
+    usable = {name: v for name, v in document.items() if name not in _DISPLAY or isinstance(v, str)}
     try:
-        metadata = msgspec.convert(document, cls)
+        metadata = msgspec.convert(usable, cls)
         for name in cls.endpoints:
             value = getattr(metadata, name)
             if value is not None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from ..errors import (
     AAuthError,
+    AsUnreachable,
     Denied,
     Expired,
     Gone,
     InvalidRequest,
     MethodNotAllowed,
+    NotFound,
     ProblemError,
     RateLimited,
     ServerError,
@@ -22,11 +26,12 @@ from ..errors import (
     parse_problem,
 )
 from ..http import Response, json_response
-from .headers import parse_signature_error, serialize_signature_error, serialize_tokens
+from .headers import accepted_tokens, parse_signature_error, serialize_signature_error, serialize_tokens
 
 __all__ = ["error_of", "error_response"]
 
 PROBLEM_JSON = "application/problem+json"
+_MAX_RETRY_DIGITS = 9
 
 
 def error_response(error: AAuthError) -> Response:
@@ -58,10 +63,12 @@ def error_response(error: AAuthError) -> Response:
 _BY_STATUS: dict[int, type[ProblemError]] = {
     400: InvalidRequest,
     403: Denied,
+    404: NotFound,
     408: Expired,
     410: Gone,
     429: SlowDown,
     500: ServerError,
+    502: AsUnreachable,
     503: TemporarilyUnavailable,
 }
 
@@ -71,21 +78,40 @@ def error_of(response: Response) -> AAuthError:
     if response.status == 401:
         signature_error = parse_signature_error(response.headers)
         if signature_error is not None:
-            return signature_error
-    problem = parse_problem(response.status, response.body)
-    if problem is not None:
-        return problem
+            return _with_headers(signature_error, response)
+    error = parse_problem(response.status, response.body)
     cls = _BY_STATUS.get(response.status)
-    if cls is not None:
-        return cls(_detail(response) or f"The server answered {response.status} without saying why.")
+    if error is None and cls is not None:
+        error = cls(_detail(response) or f"The server answered {response.status} without saying why.")
+    if error is not None:
+        return _with_headers(error, response)
     return AAuthError(f"The server answered {response.status}, which means nothing at this point of the protocol.")
+
+
+_E = TypeVar("_E", bound=AAuthError)
+
+
+def _with_headers(error: _E, response: Response) -> _E:
+    """`error` with what `error_response` puts into headers. A date in `Retry-After` needs a clock and is left alone."""
+    headers = response.headers
+    if isinstance(error, UnsupportedScheme):
+        error.accepted = accepted_tokens(headers, "accept-signature-scheme") or ()
+    elif isinstance(error, UnsupportedAlgorithm):
+        error.accepted = accepted_tokens(headers, "accept-signature-alg") or ()
+    elif isinstance(error, SlowDown | RateLimited | TemporarilyUnavailable):
+        seconds = headers.get("retry-after") or ""
+        if seconds.isascii() and seconds.isdigit() and len(seconds) <= _MAX_RETRY_DIGITS:
+            error.retry_after_s = int(seconds)
+    elif isinstance(error, MethodNotAllowed):
+        error.allow = tuple(filter(None, (name.strip() for name in (headers.get("allow") or "").split(","))))
+    return error
 
 
 def _detail(response: Response) -> str:
     """What a problem with a code unknown here says for people."""
     try:
         document = response.json()
-    except (ValueError, RecursionError):
+    except ValueError:
         return ""
     detail = document.get("detail") if isinstance(document, dict) else None
     return detail if isinstance(detail, str) else ""

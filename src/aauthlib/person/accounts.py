@@ -30,10 +30,10 @@ __all__ = [
     "PasskeyRefused",
     "Session",
     "SignInRefused",
+    "SignedIn",
     "TooManyAttempts",
     "UnsuitableDetails",
     "UnsuitablePassword",
-    "network_of",
     "csrf_token",
 ]
 

@@ -13,9 +13,11 @@ from typing import Literal
 
 from ..deferred.machine import State
 from ..errors import AAuthError
+from ..store.person_records import AgentOfAnotherPerson, NotWaiting
 
 __all__ = [
     "IDENTITY_SCOPES",
+    "IDENTITY_SCOPE_DESCRIPTIONS",
     "AgentFace",
     "AgentOfAnotherPerson",
     "ConnectedAgent",
@@ -24,6 +26,7 @@ __all__ = [
     "NotWaiting",
     "ResourceFace",
     "ResourceInteraction",
+    "ResourceInteractionFirst",
     "ScopeLine",
 ]
 
@@ -37,12 +40,18 @@ IDENTITY_SCOPES: dict[str, tuple[str, ...]] = {
 }
 
 
-class AgentOfAnotherPerson(AAuthError):
-    """The agent acts for somebody else at this person server (#agent-person-binding): one agent, one person."""
+#: What approving an identity scope releases, in the words of this server.
+IDENTITY_SCOPE_DESCRIPTIONS: dict[str, str] = {
+    "openid": "Recognise you when you come back, by an identifier that no other service sees",
+    "profile": "See your name and what else is in your profile here",
+    "email": "See your email address",
+    "phone": "See your phone number",
+    "address": "See your postal address",
+}
 
 
-class NotWaiting(AAuthError):
-    """The request is not waiting for a decision any more: it was decided, withdrawn, revoked, or it timed out."""
+class ResourceInteractionFirst(AAuthError):
+    """The resource wants the person on its own page before the decision (#resource-initiated-interaction)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +134,16 @@ class ConsentView:
     expires_at: float
     """Unix seconds."""
     state: State
+    outcome: State | None = None
+    """How it ended, also after the agent has its answer (`DELIVERED`); `None` while it waits or when that is unknown."""
     code_shown: str | None = None
     """Digits for the person to compare, where a page was reached without a code. None in this version."""
+    reauthenticate: bool = False
+    """The agent asks that the person signs in anew before deciding (`prompt=login`)."""
     callback: str | None = None
-    """Where the browser goes afterwards, if the agent asked for it and its provider permits it."""
+    """Where the browser goes now or, while `waiting`, will go after the decision, if the agent asked for it and its
+    provider permits it. Of a request that ended otherwise than by a yes it carries the `error` parameter
+    (#interaction-callback-errors)."""
 
     @property
     def waiting(self) -> bool:

@@ -1,42 +1,44 @@
-"""SKELETON: signatures; being implemented (see consent.py for the values)."""
-from __future__ import annotations
-from collections.abc import Collection
-from ..http import Request, Response
-from ..keys import JWKS
-from ..messages.metadata import PersonServerMetadata
-from .consent import ConnectedAgent, ConsentView, Grant
+"""The person server (#person-server): the parts put together.
 
-class PersonServer:
-    issuer: str
-    def metadata(self) -> PersonServerMetadata: ...
-    def jwks(self) -> JWKS: ...
-    # protocol side
-    async def person_token(self, request: Request) -> Response: ...
-    async def auth_token(self, request: Request) -> Response: ...
-    async def poll(self, request: Request, pending_id: str) -> Response: ...
-    async def cancel(self, request: Request, pending_id: str) -> Response: ...
-    async def answer(self, request: Request, pending_id: str) -> Response: ...       # POST to a pending URL
-    async def revoke(self, request: Request) -> Response: ...
-    # page side; person_id is the signed-in account's id
-    async def check_code(self, handle: str, code: str) -> None:
-        """Without consuming; a wrong code counts. InvalidCode, Expired."""
-    async def arrive(self, handle: str, code: str, *, person_id: str, callback: str | None = None) -> str:
-        """Consume the code for this person; returns the digest. InvalidCode, Expired, AgentOfAnotherPerson."""
-    async def consent(self, digest: str, *, person_id: str) -> ConsentView:
-        """NotFound (unknown, or someone else's)."""
-    async def approve(self, digest: str, *, person_id: str, scope: Collection[str] | None = None, remember: bool = True) -> str | None:
-        """scope None = everything asked. Returns callback URL. NotFound, NotWaiting, AgentOfAnotherPerson, Expired. A repeat of an approval returns as the first did."""
-    async def deny(self, digest: str, *, person_id: str) -> str | None: ...
-    async def abandon(self, digest: str, *, person_id: str) -> str | None: ...
-    async def resource_interaction_ended(self, flow_id: str, *, person_id: str, error: str | None) -> str:
-        """GET {issuer}/interaction-callback/{flow_id}[?error=]; returns the digest to show the consent page of."""
-    async def pending_for(self, person_id: str) -> list[ConsentView]: ...
-    async def agents(self, person_id: str) -> list[ConnectedAgent]: ...
-    async def grants(self, person_id: str) -> list[Grant]: ...
-    async def disconnect(self, person_id: str, agent: tuple[str, str]) -> None: ...
-    async def forget(self, person_id: str, grant: Grant) -> None: ...
-    # profile (claims of identity scopes), kept by the person store
-    async def profile(self, person_id: str) -> dict[str, object]: ...
-    async def set_profile(self, person_id: str, claims: dict[str, object]) -> None: ...
-    async def history(self, person_id: str, *, limit: int = 100) -> list[object]: ...
-    # Factory: await PersonServer.open(issuer=..., store=SQLPersonStore(database), wire=..., clock=..., dev=..., name=...)
+What agents call is in `endpoints`, what providers and resources call in `revocation`, what the pages call in `desk`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..effects import Clock
+from .desk import ConsentDesk
+from .endpoints import TokenEndpoints
+from .faces import FlowRunner
+from .keys import load_keys
+from .revocation import RevocationEndpoint
+from .storage import PersonStore
+
+__all__ = ["PersonServer"]
+
+
+class PersonServer(TokenEndpoints, ConsentDesk, RevocationEndpoint):
+    """A person server, without a web framework. Make one with `PersonServer.open`."""
+
+    @classmethod
+    async def open(
+        cls,
+        *,
+        issuer: str,
+        store: PersonStore,
+        wire: FlowRunner,
+        clock: Clock = time.time,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        **settings: Any,
+    ) -> PersonServer:
+        """A person server with the keys in `store`, which are made on first start.
+
+        `settings` are those of `PersonServerCore`: `dev`, `name`, `description`, `logo_uri`, `lifetime_s`. Raises
+        `InvalidIdentifier` when `issuer` is no server identifier.
+        """
+        keys = await load_keys(store, clock=clock, random_bytes=random_bytes)
+        return cls(issuer=issuer, store=store, wire=wire, keys=keys, clock=clock, random_bytes=random_bytes, **settings)

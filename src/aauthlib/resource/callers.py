@@ -6,12 +6,11 @@ One way in for every request a resource answers, protocol endpoints included.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from ..effects import Clock, Flow
-from ..errors import RevokedJWT, TokenError, TokenInvalid, as_signature_error
+from ..errors import AccessDenied, RevokedJWT, TokenError, TokenInvalid, as_signature_error
 from ..http import Request
 from ..httpsig import SignaturePolicy
 from ..tokens import (
@@ -82,8 +81,8 @@ class CallerVerifier:
             raise as_signature_error(error) from error
         token = caller.token
         if token is not None and await self.store.is_revoked(token.iss, token.jti):
-            error = RevokedJWT("The token was revoked by its issuer.")
-            raise revoked(error, person_token_helps=caller.auth_token is not None)
+            withdrawn = RevokedJWT("The token was revoked by its issuer.")
+            raise revoked(withdrawn, person_token_helps=caller.auth_token is not None)
         return caller
 
     def _check_issuer(self, token: PersonToken | AuthToken) -> None:
@@ -93,7 +92,7 @@ class CallerVerifier:
         and a person server's own grant is none, without one no access server speaks for this resource.
         """
         if self.person_servers is not None and token.person_server not in self.person_servers:
-            raise TokenInvalid("This resource does not accept persons of that person server.")
+            raise AccessDenied("This resource does not serve persons of that person server.")
         if not isinstance(token, AuthToken):
             return
         if self.access_server is not None and (token.dwk != ACCESS_DWK or token.iss != self.access_server):

@@ -92,7 +92,7 @@ def revoked(error: RevokedJWT, *, person_token_helps: bool) -> Challenge:
 
 
 def rate_limited(wait_s: float, *, anonymous: bool) -> Challenge:
-    """`429` with `Retry-After`. An anonymous caller learns that signing gets it a limit of its own (signature-key#4.5)."""
+    """`429` with `Retry-After`. An anonymous caller learns that signing gets it a limit of its own."""
     advice = " Sign the request to be counted by your key instead of your address." if anonymous else ""
     error = RateLimited(f"Too many requests from this caller for now.{advice}", retry_after_s=max(1, math.ceil(wait_s)))
     response = error_response(error)

@@ -55,7 +55,7 @@ class AccessRule:
     allow: frozenset[str] | None = None
     """Agents, agent providers and servers that are let in; `None` for everybody."""
     session: bool = False
-    """Resource-managed access: a session token this resource gave out after its own consent (#resource-managed-auth)."""
+    """Resource-managed access: a session token, given out after this resource's own consent."""
     denied: bool = False
     limit: Limit | None = None
     """For each caller, counted by what it proves."""

@@ -1,4 +1,4 @@
-"""What a resource needs kept, as a protocol: `store.resource` keeps it in a database, `store.resource_memory` in memory.
+"""What a resource needs kept: `store.resource` keeps it in a database, `store.resource_memory` in memory.
 
 Every method is one transaction. Session tokens and pending ids are known to a store only as digests.
 """

@@ -188,9 +188,11 @@ class SQLPendingStore:
 
     async def wait_pending(self, digest: str, timeout_s: float) -> None:
         before = await self.get_pending(digest)
+        if before is None or not before.waiting:
+            return  # Decided since its poller looked, with nobody registered yet to be woken.
 
         async def changed() -> bool:
             current = await self.get_pending(digest)
-            return before is None or current is None or current.state is not before.state
+            return current is None or current.state is not before.state
 
         await self.waiters.wait(digest, timeout_s, changed)

@@ -9,30 +9,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..deferred.machine import WAITING, Event, IllegalTransition, State
+from ..deferred.machine import WAITING, Event, State
 from ..deferred.pending import Pending
 from ..errors import AAuthError, Expired, InvalidCode, NotFound, Revoked
-from .pending import SQLPendingStore, advance, insert_pending, load, pending_table, take_code
+from .pending import SQLPendingStore, advance, insert_pending, pending_table, take_code
 from .person_bindings import SQLBindings
+from .person_deciding import (
+    TIMED_OUT,
+    bind,
+    check_waiting,
+    consume,
+    end,
+    expire,
+    may_decide,
+    remember,
+    request_of,
+    visible,
+)
 from .person_records import (
     AgentId,
     AgentOfAnotherPerson,
     AuditRecord,
     Decision,
     IssuedToken,
-    NotWaiting,
     PersonRequest,
 )
-from .person_tables import audit_log, bindings, consents, issued_tokens, person_requests, revocations, seen_agent_tokens
-from .person_tokens import SQLIssuedTokens, add_audit, binding_of, insert_once, key_of, record_token, token_key
+from .person_tables import audit_log, issued_tokens, person_requests, revocations, seen_agent_tokens
+from .person_tokens import SQLIssuedTokens, add_audit, binding_of, record_token, token_key
 
 __all__ = ["SQLPersonStore"]
 
 _WAITING = [str(state) for state in WAITING]
-_TIMED_OUT = "The request timed out before it was completed."
 #: How long a request is kept after its time, so that its end can still be fetched; in seconds.
 _KEPT_AFTER_S = 3600.0
 #: Clock skew granted to others before a token's record is dropped; in seconds.
@@ -125,10 +135,10 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
             digest = await connection.scalar(select(pending_table.c.digest).where(pending_table.c.handle == handle))
             if digest is None:
                 raise InvalidCode("The code is not recognised.")
-            request = await _request(connection, digest, lock=True)
-            timed_out = await _expire(connection, request, now=now)
+            request = await request_of(connection, digest, lock=True)
+            timed_out = await expire(connection, request, now=now)
             if timed_out or request.pending.state is State.EXPIRED:
-                failure = Expired(_TIMED_OUT)
+                failure = Expired(TIMED_OUT)
             else:
                 binding = await binding_of(connection, request.agent)
                 foreign = person_id is not None and binding is not None and binding.person_id != person_id
@@ -147,8 +157,9 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
                         .where(person_requests.c.digest == digest)
                         .values(person_id=person_id, callback=callback)
                     )
-            request = await _request(connection, digest)
-        self.waiters.wake(digest)
+            before, request = request, await request_of(connection, digest)
+        if before.pending.state is not request.pending.state:
+            self.waiters.wake(digest)
         if failure is not None:
             raise failure
         return request
@@ -159,10 +170,12 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
         One past its time is expired first. Raises `NotFound`.
         """
         async with self.database.transaction() as connection:
-            request = await _visible(connection, digest, person_id)
-            if await _expire(connection, request, now=now):
-                request = await _request(connection, digest)
-        self.waiters.wake(digest)
+            request = await visible(connection, digest, person_id)
+            expired = await expire(connection, request, now=now)
+            if expired:
+                request = await request_of(connection, digest)
+        if expired:
+            self.waiters.wake(digest)
         return request
 
     async def requests_for(self, person_id: str, *, now: float, limit: int = 50) -> list[PersonRequest]:
@@ -170,13 +183,13 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
         query = (
             select(pending_table.c.digest)
             .join(person_requests, person_requests.c.digest == pending_table.c.digest)
-            .where(pending_table.c.state.in_(_WAITING), pending_table.c.expires_at > now, _may_decide(person_id))
+            .where(pending_table.c.state.in_(_WAITING), pending_table.c.expires_at > now, may_decide(person_id))
             .order_by(pending_table.c.created_at)
             .limit(limit)
         )
         async with self.database.transaction() as connection:
             digests = [row.digest for row in await connection.execute(query)]
-            return [await _request(connection, digest) for digest in digests]
+            return [await request_of(connection, digest) for digest in digests]
 
     async def grant(self, digest: str, decision: Decision, *, now: float) -> PersonRequest:
         """Apply a yes: state, binding, consents and audit in one transaction. Repeating it changes nothing.
@@ -186,15 +199,14 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
         agent, person_id = decision.agent, decision.person_id
         async with self.database.transaction() as connection:
             binding = await binding_of(connection, agent, lock=True)
-            request = await _visible(connection, digest, person_id)
+            request = await visible(connection, digest, person_id)
             if request.pending.decision.get("granted_by") == person_id:
                 return request
-            expired = await _expire(connection, request, now=now)
+            expired = await expire(connection, request, now=now)
             if not expired:
-                if not request.pending.waiting:
-                    raise NotWaiting("This request was decided already, or was withdrawn.")
-                await _bind(connection, decision, known=binding is not None, now=now)
-                await _advance_or_not_waiting(
+                check_waiting(request)
+                await bind(connection, decision, known=binding is not None, now=now)
+                await end(
                     connection,
                     digest,
                     Event.GRANT,
@@ -204,10 +216,10 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
                         "granted_at": now,
                     },
                 )
-                await _consume(connection, digest, person_id)
+                await consume(connection, digest, person_id)
                 if decision.remember:
                     for scope in decision.scopes:
-                        await _remember(connection, decision, scope, now)
+                        await remember(connection, decision, scope, now)
                 await add_audit(
                     connection,
                     AuditRecord(
@@ -224,10 +236,10 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
                         },
                     ),
                 )
-            request = await _request(connection, digest)
+            request = await request_of(connection, digest)
         self.waiters.wake(digest)
         if expired:
-            raise Expired(_TIMED_OUT)
+            raise Expired(TIMED_OUT)
         return request
 
     async def refuse(self, digest: str, *, person_id: str, event: Event, detail: str, now: float) -> PersonRequest:
@@ -236,17 +248,16 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
         Raises `NotFound`, `NotWaiting` or `Expired`.
         """
         async with self.database.transaction() as connection:
-            request = await _visible(connection, digest, person_id)
+            request = await visible(connection, digest, person_id)
             if request.pending.decision.get("refused_by") == person_id:
                 return request
-            expired = await _expire(connection, request, now=now)
+            expired = await expire(connection, request, now=now)
             if not expired:
-                if not request.pending.waiting:
-                    raise NotWaiting("This request was decided already, or was withdrawn.")
-                await _advance_or_not_waiting(
+                check_waiting(request)
+                await end(
                     connection, digest, event, detail=detail, decision={"refused_by": person_id, "event": str(event)}
                 )
-                await _consume(connection, digest, person_id)
+                await consume(connection, digest, person_id)
                 await add_audit(
                     connection,
                     AuditRecord(
@@ -258,10 +269,10 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
                         result=str(event),
                     ),
                 )
-            request = await _request(connection, digest)
+            request = await request_of(connection, digest)
         self.waiters.wake(digest)
         if expired and event is not Event.EXPIRE:
-            raise Expired(_TIMED_OUT)
+            raise Expired(TIMED_OUT)
         return request
 
     async def request_of_flow(self, flow: str, *, person_id: str, now: float) -> PersonRequest:
@@ -301,114 +312,3 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
                 await connection.execute(delete(table).where(key.in_(keys)))
                 dropped += len(keys)
         return dropped
-
-
-async def _request(connection: AsyncConnection, digest: str, *, lock: bool = False) -> PersonRequest:
-    pending = await load(connection, digest, lock=lock)
-    query = select(person_requests).where(person_requests.c.digest == digest)
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound("There is no such request.")
-    return PersonRequest(
-        pending=pending, person_id=row.person_id, callback=row.callback, resource_done=bool(row.resource_done)
-    )
-
-
-async def _visible(connection: AsyncConnection, digest: str, person_id: str) -> PersonRequest:
-    """The request, locked, if this person may decide it; else `NotFound`, as for one that does not exist."""
-    found = await connection.scalar(
-        select(person_requests.c.digest).where(person_requests.c.digest == digest, _may_decide(person_id))
-    )
-    if found is None:
-        raise NotFound("There is no such request.")
-    return await _request(connection, digest, lock=True)
-
-
-def _may_decide(person_id: str) -> ColumnElement[bool]:
-    """Who arrived with the code; while nobody has, the person the agent is bound to."""
-    bound = exists().where(
-        bindings.c.agent_iss == person_requests.c.agent_iss,
-        bindings.c.agent_sub == person_requests.c.agent_sub,
-        bindings.c.person_id == person_id,
-    )
-    return or_(person_requests.c.person_id == person_id, and_(person_requests.c.person_id.is_(None), bound))
-
-
-async def _expire(connection: AsyncConnection, request: PersonRequest, *, now: float) -> bool:
-    """Expire a waiting request that is past its time. Returns whether it was."""
-    pending = request.pending
-    if not pending.waiting or pending.expires_at > now:
-        return False
-    await advance(connection, pending.digest, Event.EXPIRE, detail=_TIMED_OUT)
-    return True
-
-
-async def _advance_or_not_waiting(
-    connection: AsyncConnection, digest: str, event: Event, *, decision: dict[str, object], detail: str = ""
-) -> None:
-    try:
-        await advance(connection, digest, event, detail=detail, decision=decision)
-    except IllegalTransition as error:
-        raise NotWaiting("This request cannot be decided any more.") from error
-
-
-async def _consume(connection: AsyncConnection, digest: str, person_id: str) -> None:
-    """A code is consumed by the decision, however the person came to make it (#interaction-code-format)."""
-    await connection.execute(update(pending_table).where(pending_table.c.digest == digest).values(code_consumed=True))
-    await connection.execute(
-        update(person_requests).where(person_requests.c.digest == digest).values(person_id=person_id)
-    )
-
-
-async def _bind(connection: AsyncConnection, decision: Decision, *, known: bool, now: float) -> None:
-    """Bind the agent to the person, or see that it is. Raises `AgentOfAnotherPerson`."""
-    agent = decision.agent
-    inserted = not known and await insert_once(
-        connection,
-        bindings,
-        agent_iss=agent[0],
-        agent_sub=agent[1],
-        person_id=decision.person_id,
-        platform=decision.platform,
-        device=decision.device,
-        connected_at=now,
-        last_used_at=now,
-    )
-    binding = await binding_of(connection, agent, lock=True)
-    if binding is None or binding.person_id != decision.person_id:
-        raise AgentOfAnotherPerson("This agent is connected to another account at this person server.")
-    if inserted:
-        await add_audit(
-            connection,
-            AuditRecord(
-                at=now,
-                person_id=decision.person_id,
-                action="connect agent",
-                agent=agent,
-                result="connected",
-                details={"platform": decision.platform, "device": decision.device},
-            ),
-        )
-        return
-    described = {name: value for name, value in (("platform", decision.platform), ("device", decision.device)) if value}
-    if described:
-        await connection.execute(
-            update(bindings)
-            .where(bindings.c.agent_iss == agent[0], bindings.c.agent_sub == agent[1])
-            .values(**described)
-        )
-
-
-async def _remember(connection: AsyncConnection, decision: Decision, scope: str, now: float) -> None:
-    await insert_once(
-        connection,
-        consents,
-        key=key_of(decision.person_id, *decision.agent, decision.resource, decision.account, scope),
-        person_id=decision.person_id,
-        agent_iss=decision.agent[0],
-        agent_sub=decision.agent[1],
-        resource=decision.resource,
-        account=decision.account,
-        scope=scope,
-        granted_at=now,
-    )

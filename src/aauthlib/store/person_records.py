@@ -74,8 +74,6 @@ class Standing:
     binding: Binding | None = None
     consents: frozenset[str] = frozenset()
     """Scope values, and `NAMING`."""
-    resource_known: bool = False
-    """The person has allowed some agent something there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -264,12 +264,13 @@ class SQLIssuedTokens:
                     connection, _concerns(person_requests, (iss, sub)), detail="The agent's agent token was revoked."
                 )
                 due = await revoke_tokens(connection, (iss, sub), now=now)
-            if fresh:
+            # Of tokens nobody here knows, no trace is kept but the revocation itself.
+            if fresh and owner is not None:
                 await add_audit(
                     connection,
                     AuditRecord(
                         at=now,
-                        person_id=owner.person_id if owner else None,
+                        person_id=owner.person_id,
                         action="revoke agent_token",
                         agent=(iss, sub) if sub is not None else None,
                         result="recorded",
@@ -289,7 +290,7 @@ class SQLIssuedTokens:
                 person_requests.c.resource_token == key,
                 detail="The resource withdrew the resource token this request was made for.",
             )
-            if fresh:
+            if fresh and digests:
                 await add_audit(
                     connection,
                     AuditRecord(

@@ -80,7 +80,9 @@ _session_tokens = Table(
     "resource_session_tokens",
     schema,
     Column("digest", String(64), primary_key=True),
-    Column("session_id", String(64), ForeignKey(_sessions.c.session_id, ondelete="CASCADE"), nullable=False, index=True),
+    Column(
+        "session_id", String(64), ForeignKey(_sessions.c.session_id, ondelete="CASCADE"), nullable=False, index=True
+    ),
     Column("issued_at", Float, nullable=False),
     Column("used", Boolean, nullable=False),
     Column("valid_until", Float, index=True),
@@ -295,7 +297,7 @@ class SQLResourceStore(SQLPendingStore):
             row = (await connection.execute(query)).one_or_none()
             if row is None:
                 return None
-            if not row.used:
+            if not row.used and row.valid_until is None:
                 await connection.execute(update(_session_tokens).where(tokens.digest == digest).values(used=True))
                 await connection.execute(
                     update(_session_tokens)
@@ -363,9 +365,7 @@ class SQLResourceStore(SQLPendingStore):
         before = [str(old) for old, new in HELD_TRANSITIONS.items() if state in new]
         where = (_held.c.digest == digest, _held.c.state.in_(before))
         async with self.database.transaction() as connection:
-            result = await connection.execute(
-                update(_held).where(*where).values(state=str(state), **_row_of(changes))
-            )
+            result = await connection.execute(update(_held).where(*where).values(state=str(state), **_row_of(changes)))
             if result.rowcount == 0:
                 return None
             return _held_of((await connection.execute(select(_held).where(_held.c.digest == digest))).one())

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..deferred.machine import TERMINAL, Event, State, transition
+from ..deferred.machine import TERMINAL, WAITING, Event, State, transition
 from ..deferred.pending import Pending
 from ..effects import Clock
 from ..errors import InvalidCode, NotFound, TemporarilyUnavailable
@@ -134,6 +134,8 @@ class MemoryResourceStore:
 
     async def wait_pending(self, digest: str, timeout_s: float) -> None:
         before = self._state(digest)
+        if before not in WAITING:
+            return  # Decided since its poller looked, with nobody registered yet to be woken.
 
         async def changed() -> bool:
             return self._state(digest) is not before
@@ -196,7 +198,7 @@ class MemoryResourceStore:
             return None
         if token.valid_until is not None and token.valid_until <= now:
             return None
-        if not token.used:
+        if not token.used and token.valid_until is None:
             token.used = True
             for other in self._tokens.values():
                 if other is not token and other.session_id == token.session_id:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..errors import InvalidIdentifier, TokenInvalid
@@ -20,8 +19,7 @@ AGENT_DWK = "aauth-agent.json"
 RECOMMENDED_LIFETIME_S = 86_400
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentToken(Token):
+class AgentToken(Token, frozen=True, kw_only=True, eq=False):
     """A verified agent token."""
 
     typ: ClassVar[str] = "aa-agent+jwt"

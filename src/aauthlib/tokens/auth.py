@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..errors import TokenInvalid
@@ -17,8 +16,7 @@ __all__ = ["ACCESS_DWK", "AuthToken", "issue_auth_token"]
 ACCESS_DWK = "aauth-access.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthToken(Token):
+class AuthToken(Token, frozen=True, kw_only=True, eq=False):
     """A verified auth token."""
 
     typ: ClassVar[str] = "aa-auth+jwt"

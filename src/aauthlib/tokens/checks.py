@@ -75,6 +75,8 @@ def check_subagent_token(subagent: AgentToken, *, parent: AgentToken) -> None:
 
     Raises `InvalidSubagentToken`.
     """
+    if parent.parent_agent is not None:
+        raise InvalidSubagentToken("The agent that signed the request is itself a sub-agent and can have none.")
     if subagent.parent_agent != parent.sub:
         raise InvalidSubagentToken("The sub-agent token's parent_agent is not the agent that signed the request.")
     if subagent.iss != parent.iss:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..errors import TokenInvalid
@@ -16,8 +15,7 @@ __all__ = ["PERSON_DWK", "PersonToken", "issue_person_token"]
 PERSON_DWK = "aauth-person.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PersonToken(Token):
+class PersonToken(Token, frozen=True, kw_only=True, eq=False):
     """A verified person token. It is never an auth token (#person-token-not-authorization)."""
 
     typ: ClassVar[str] = "aa-person+jwt"

@@ -7,11 +7,12 @@ text to token. What the verifier compares with the request (`aud`, the signing k
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, cast
+
+import msgspec
 
 from .. import jws
 from ..effects import FindKey, Flow
@@ -38,6 +39,8 @@ __all__ = [
 #: The one-hour ceiling of person and auth tokens.
 MAX_LIFETIME_S = 3600
 _MAX_CLAIM_LENGTH = 4096
+#: The last second of the year 9999: what comes later is no time, and overflows wherever times are kept or shown.
+_MAX_NUMERIC_DATE = 253_402_300_799
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +53,18 @@ class VerificationPolicy:
     """How far `iat` may lie ahead of our clock before the token is refused as `clock_skew`; `None` to not look."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
-    """What every AAuth token carries. Holding an instance means its issuer's signature was verified."""
+class Token(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What every AAuth token carries. Holding an instance means its issuer's signature was verified.
+
+    Two are equal when their text is.
+    """
 
     typ: ClassVar[str]
     dwks: ClassVar[tuple[str, ...]]
     """Metadata documents its issuer may publish its keys through."""
     max_lifetime_s: ClassVar[int | None] = None
 
-    raw: str = field(repr=False)
+    raw: str
     """The compact JWT, for passing on."""
     kid: str
     iss: str
@@ -67,8 +72,18 @@ class Token:
     jti: str
     iat: float
     exp: float
-    claims: Mapping[str, Any] = field(repr=False, compare=False)
+    claims: Mapping[str, Any]
     """The whole payload, for claims this library does not interpret."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Token) and self.raw == other.raw
+
+    def __hash__(self) -> int:
+        return hash(self.raw)
+
+    def __repr__(self) -> str:
+        # A repr ends up in logs, where neither the token nor what it says about a person belongs.
+        return f"{type(self).__name__}(iss={self.iss!r}, jti={self.jti!r}, exp={self.exp!r})"
 
     @classmethod
     def parameters(cls, claims: Mapping[str, Any], policy: VerificationPolicy) -> dict[str, Any]:
@@ -79,12 +94,11 @@ class Token:
 T = TypeVar("T", bound=Token)
 
 
-@dataclass(frozen=True, slots=True)
-class Unverified:
+class Unverified(msgspec.Struct, frozen=True):
     """A token whose issuer's signature was NOT verified yet. Use it to find the key, and for nothing else."""
 
     token: Token
-    jws: jws.JWS = field(repr=False)
+    jws: jws.JWS
 
 
 class TokenCache:
@@ -121,9 +135,9 @@ class TokenCache:
 
 
 def string(claims: Mapping[str, Any], name: str) -> str:
-    """A required, non-empty string claim."""
+    """A required, non-empty string claim, without a NUL: no claim needs one, and not every store can keep it."""
     value = claims.get(name)
-    if not isinstance(value, str) or not value or len(value) > _MAX_CLAIM_LENGTH:
+    if not isinstance(value, str) or not value or len(value) > _MAX_CLAIM_LENGTH or "\0" in value:
         raise TokenInvalid(f"The token needs a non-empty string claim {name}.")
     return value
 
@@ -136,7 +150,8 @@ def optional_string(claims: Mapping[str, Any], name: str) -> str | None:
 def number(claims: Mapping[str, Any], name: str) -> float:
     """A required NumericDate (RFC 7519, Section 2)."""
     value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    # A comparison, not math.isfinite: JSON knows integers that no float holds.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MAX_NUMERIC_DATE:
         raise TokenInvalid(f"The token needs a numeric claim {name}.")
     return value
 
@@ -149,12 +164,28 @@ def server(claims: Mapping[str, Any], name: str, policy: VerificationPolicy) -> 
         raise TokenInvalid(f"The token's {name} is not a server identifier: {error.detail}") from error
 
 
+#: What a JWK must have by `kty`, or it is no key at all.
+_STRUCTURE: Mapping[str, frozenset[str]] = {
+    "OKP": frozenset(("crv", "x")),
+    "EC": frozenset(("crv", "x", "y")),
+    "RSA": frozenset(("n", "e")),
+}
+_NO_MEMBERS: frozenset[str] = frozenset()
+
+
 def confirmation(claims: Mapping[str, Any], policy: VerificationPolicy) -> PublicKey:
-    """The key in `cnf.jwk` (#request-context-binding)."""
+    """The key in `cnf.jwk` (#request-context-binding).
+
+    Raises `TokenInvalid` when it is absent or structurally incomplete, and `InvalidKey` or `UnsupportedAlgorithm` when
+    it is complete and still cannot be used.
+    """
     cnf = claims.get("cnf")
     jwk = cnf.get("jwk") if isinstance(cnf, dict) else None
     if not isinstance(jwk, dict):
         raise TokenInvalid("The token has no cnf.jwk, so it is bound to no key.")
+    kty = jwk.get("kty")
+    if not isinstance(kty, str) or not jwk.keys() >= _STRUCTURE.get(kty, _NO_MEMBERS):
+        raise TokenInvalid("The token's cnf.jwk lacks kty or a member that its kty requires, so it is bound to no key.")
     return PublicKey.from_jwk(jwk, accepted=policy.algorithms)
 
 
@@ -165,7 +196,7 @@ def scope_values(claims: Mapping[str, Any]) -> tuple[str, ...] | None:
     value = claims["scope"]
     if not isinstance(value, str) or len(value) > _MAX_CLAIM_LENGTH:
         raise TokenInvalid("The token's scope must be a string of space-separated values.")
-    return tuple(dict.fromkeys(value.split(" "))) if value else ()
+    return tuple(dict.fromkeys(filter(None, value.split(" "))))
 
 
 # --------------------------------------------------------------------------- verification
@@ -180,8 +211,10 @@ def read(text: str, *expected: type[Token], now: float, policy: VerificationPoli
     parsed = jws.parse(text)
     # 1. typ, before anything else is read: it alone tells a person token from an auth token.
     typ = parsed.header.get("typ")
-    cls = next((candidate for candidate in expected if candidate.typ == typ), None)
-    if cls is None:
+    for cls in expected:
+        if cls.typ == typ:
+            break
+    else:
         raise TokenInvalid(f"A token of type {' or '.join(c.typ for c in expected)} is expected here.")
     claims = parsed.payload
     # 2. dwk names a document this type's issuers publish; kid selects the key there.
@@ -260,11 +293,15 @@ def issue(
 ) -> str:
     """Sign a token of type `cls`. Times are Unix seconds and are written as whole seconds; `exp` is rounded down.
 
+    `claims` cannot replace what every token carries, whatever policy put into them.
+
     Raises `TokenInvalid` when the result would break the type's own lifetime rule: an issuer that computed a wrong
     bound must not sign it.
     """
     iat, expiry = int(now), int(exp)
     if expiry <= iat or (cls.max_lifetime_s is not None and expiry - iat > cls.max_lifetime_s):
         raise TokenInvalid(f"A {cls.typ} cannot live for {expiry - iat} seconds.")
-    payload = {"iss": iss, "dwk": dwk, "jti": jti, "iat": iat, "exp": expiry, **claims}
+    # `iss` first for whoever reads the token, and again last, so that it wins.
+    own = {"iss": iss, "dwk": dwk, "jti": jti, "iat": iat, "exp": expiry}
+    payload = {**own, **claims, **own}
     return jws.sign({"typ": cls.typ, "kid": key.kid}, {k: v for k, v in payload.items() if v is not None}, key)

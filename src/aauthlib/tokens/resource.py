@@ -30,8 +30,7 @@ class Interaction:
     code: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceToken(Token):
+class ResourceToken(Token, frozen=True, kw_only=True, eq=False):
     """A verified resource token. It carries no `cnf`; `agent_jkt` binds it to the agent's key."""
 
     typ: ClassVar[str] = "aa-resource+jwt"
@@ -100,8 +99,10 @@ def issue_resource_token(
 
     `presented` is that verified token: `ps`, `sub`, `presented_jti`, `mission_s256`, `tenant` and the agent's key are
     copied from it, so a resource that has verified neither cannot call this. `access_server` is the resource's AS;
-    without one, `aud` is the person's PS.
+    without one, `aud` is the person's PS. Raises `TokenInvalid` for a lifetime over five minutes.
     """
+    if lifetime_s > RECOMMENDED_LIFETIME_S:
+        raise TokenInvalid("A resource token should not live longer than five minutes.")
     return profile.issue(
         ResourceToken,
         key,

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 import anyio
 
 from ..discovery import Directory, Lookup
-from ..effects import Clock, Effect, FindKey, FindMetadata, Flow, Send, Sleep
+from ..effects import Answer, Clock, Direct, Effect, FindKey, FindMetadata, Flow, Report, Send, Sleep
 from ..errors import AAuthError
 from ..http import Response
 from .client import AsyncTransport, SyncTransport
@@ -55,11 +55,15 @@ class Wire:
         """A wire with a transport and a directory of its own, both in the development profile or neither."""
         return cls(SyncTransport(dev=dev, admit=admit), Directory(clock=clock, dev=dev))
 
-    def run(self, flow: Flow[_T]) -> _T:
-        """Run `flow` to its end and return its result; what it raises is raised."""
-        return _drive(flow, self._perform)
+    def run(self, flow: Flow[_T], *, handle: Callable[[Effect], Any] | None = None) -> _T:
+        """Run `flow` to its end and return its result; what it raises is raised.
 
-    def _perform(self, effect: Effect) -> Any:
+        `handle` answers what a wire cannot: `Direct`, `Answer` and `Report`. Without one they are answered with `None`.
+        """
+        return _drive(flow, lambda effect: handle(effect) if handle and _for_people(effect) else self.perform(effect))
+
+    def perform(self, effect: Effect) -> Any:
+        """Carry out one effect and return its answer; raises `AAuthError` for the flow."""
         match effect:
             case Send():
                 return self.transport.send(effect)
@@ -113,11 +117,14 @@ class AsyncWire:
         """As `Wire.open`."""
         return cls(AsyncTransport(dev=dev, admit=admit), Directory(clock=clock, dev=dev))
 
-    async def run(self, flow: Flow[_T]) -> _T:
+    async def run(self, flow: Flow[_T], *, handle: Callable[[Effect], Awaitable[Any]] | None = None) -> _T:
         """As `Wire.run`. When it is cancelled, `flow` is closed; lookups that others wait for go on."""
-        return await _drive_async(flow, self._perform)
+        return await _drive_async(
+            flow, lambda effect: handle(effect) if handle and _for_people(effect) else self.perform(effect)
+        )
 
-    async def _perform(self, effect: Effect) -> Any:
+    async def perform(self, effect: Effect) -> Any:
+        """As `Wire.perform`."""
         match effect:
             case Send():
                 return await self.transport.send(effect)
@@ -174,6 +181,10 @@ async def run_async(
         return await wire.run(flow)
     finally:
         await wire.settle()
+
+
+def _for_people(effect: Effect) -> bool:
+    return isinstance(effect, Direct | Answer | Report)
 
 
 def _lookup(directory: Lookup, effect: FindKey | FindMetadata) -> Flow[Any]:

@@ -80,14 +80,14 @@ async def read_request(scope: Scope, receive: Receive, *, issuer: str, max_body_
     return Request(scope["method"], issuer + (target if target.startswith("/") else "/" + target), fields, body)
 
 
-async def send_response(send: Send, response: Response) -> None:
-    """Send a response whose body is complete."""
+async def send_response(send: Send, response: Response, *, head: bool = False) -> None:
+    """Send a response whose body is complete; to a HEAD request, all but the body (RFC 9110, Section 9.3.2)."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
     headers.append((b"content-length", str(len(response.body)).encode("ascii")))
     if "x-content-type-options" not in response.headers:
         headers.append((b"x-content-type-options", b"nosniff"))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
+    await send({"type": "http.response.body", "body": b"" if head else response.body})
 
 
 Handler: TypeAlias = Callable[..., Awaitable[Response]]
@@ -114,10 +114,10 @@ def endpoint(issuer: str, *, max_body_bytes: int = MAX_BODY_BYTES, **handlers: H
             return
         except AAuthError as error:
             response = error_response(error)
-        except Exception as error:  # noqa: BLE001 - the last resort: nothing may reach the client but a server_error
+        except Exception as error:  # the last resort: nothing may reach the client but a server_error
             # Neither the path (pending URLs are secrets) nor the message (it can quote data) is logged.
             _log.error("unexpected %s\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))
             response = error_response(ServerError("The server met an error of its own. Try again later."))
-        await send_response(send, response)
+        await send_response(send, response, head=scope["method"] == "HEAD")
 
     return app

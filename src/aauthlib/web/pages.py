@@ -180,14 +180,18 @@ class Pages:
         """A cookie that scripts cannot read and other sites' forms do not send. Without `max_age_s` it is the browser
         session's."""
         response.set_cookie(
-            self.cookie_name(name), value, max_age=max_age_s, path="/", secure=self.secure, httponly=True, samesite="lax"
+            self.cookie_name(name),
+            value,
+            max_age=max_age_s,
+            path="/",
+            secure=self.secure,
+            httponly=True,
+            samesite="lax",
         )
 
     def drop_cookie(self, response: Response, name: str) -> None:
         """Take a cookie away."""
-        response.delete_cookie(
-            self.cookie_name(name), path="/", secure=self.secure, httponly=True, samesite="lax"
-        )
+        response.delete_cookie(self.cookie_name(name), path="/", secure=self.secure, httponly=True, samesite="lax")
 
     # ------------------------------------------------------------------ forms
 
@@ -244,7 +248,7 @@ def _load_static(directory: Path) -> Mapping[str, tuple[bytes, str, str]]:
 
 
 def _host(issuer: object) -> str:
-    return plain(str(issuer).partition("://")[2] or issuer)
+    return plain(urlsplit(str(issuer)).netloc or issuer)
 
 
 def _span(seconds: float) -> str:

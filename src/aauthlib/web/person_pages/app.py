@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from traceback import format_tb
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,6 +22,7 @@ from ...person.accounts import Accounts
 from ...person.attempts import Attempts
 from ...person.consent import AgentOfAnotherPerson, NotWaiting
 from ...person.server import PersonServer
+from ..asgi import Receive, Scope, Send
 from ..pages import PageError, Pages
 from . import deciding, entering, home, security
 from .visit import Handler, Site, Visit, open_visit, read_post
@@ -60,8 +62,7 @@ def person_page_routes(
     site = Site(server, accounts, pages, attempts, setup_code)
 
     def page(path: str, *, get: Handler | None = None, post: Handler | None = None, public: bool = False) -> Route:
-        methods = [name for name, handler in (("GET", get), ("POST", post)) if handler is not None]
-        return Route(path, _endpoint(site, get=get, post=post, public=public), methods=methods)
+        return Route(path, _Whole(_endpoint(site, get=get, post=post, public=public)))
 
     return [
         page("/", get=home.show_home),
@@ -80,8 +81,19 @@ def person_page_routes(
         page("/security/sessions/end", post=security.end_session),
         Route("/static/{name}", _static(pages), methods=["GET"]),
         Route("/favicon.ico", _static(pages, "favicon.svg"), methods=["GET"]),
-        Route("/{rest:path}", _endpoint(site, get=_not_there, post=_not_there, public=True)),
+        page("/{rest:path}", get=_not_there, post=_not_there, public=True),
     ]
+
+
+class _Whole:
+    """An endpoint that gets every method: a router that chose by method would answer `405` without a page."""
+
+    def __init__(self, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 async def _not_there(visit: Visit) -> Response:
@@ -112,7 +124,7 @@ def _endpoint(
         except AAuthError as error:
             status, title, detail = _explain(error)
         except Exception as error:
-            # The last resort. Neither the path (pending URLs are secrets) nor the message (it can quote data) is logged.
+            # The last resort. Neither the path (it can hold a code) nor the message (it can quote data) is logged.
             _log.error("unexpected %s\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))
             status, title, detail = 500, "Something went wrong", "The server met an error of its own. Try again later."
         if visit is None:
@@ -140,13 +152,11 @@ async def _read_post(visit: Visit, *, public: bool) -> None:
 
 
 def _sign_in_at(visit: Visit) -> str:
-    path = visit.request.url.path
-    if path == "/":
+    path, error = visit.request.scope["path"], visit.request.query_params.get("error")
+    target = f"{path}?error={error}" if error else path
+    if target == "/" or not entering.is_page(target):
         return "/sign-in"
-    error = visit.request.query_params.get("error", "")
-    # Checked again where it is used: only pages of this server are gone to.
-    known = error.replace("_", "").isalpha() and error.isascii()
-    return f"/sign-in?next={path}" + (f"%3Ferror%3D{error}" if known else "")
+    return "/sign-in?" + urlencode({"next": target}, safe="/")
 
 
 def _explain(error: AAuthError) -> tuple[int, str, str]:

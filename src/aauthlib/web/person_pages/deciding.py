@@ -9,11 +9,10 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from ...deferred.machine import State
-from ...errors import Expired, InvalidCode
-from ...person.consent import ConsentView, NotWaiting
-from ..pages import PageError
-from .entering import Intent, ask_to_enter
-from .faces import sharing
+from ...errors import Expired, InvalidCode, NotFound
+from ...person.consent import ConsentView, NotWaiting, ResourceInteractionFirst
+from .entering import Intent, ask_to_enter, is_handle
+from .faces import serving, sharing
 from .visit import Visit
 
 __all__ = ["arrive", "decide", "resource_returned", "show_request", "type_code"]
@@ -36,7 +35,7 @@ async def arrive(visit: Visit) -> Response:
     """GET /interaction/{handle}?code=&callback=."""
     query = visit.request.query_params
     intent = Intent(
-        handle=visit.request.path_params["handle"],
+        handle=_handle(visit),
         code=query.get("code", "")[:64],
         callback=query.get("callback", "")[:2_048],
     )
@@ -46,12 +45,17 @@ async def arrive(visit: Visit) -> Response:
 async def type_code(visit: Visit) -> Response:
     """POST /interaction/{handle}: a code that was typed."""
     form = visit.form
-    intent = Intent(
-        handle=visit.request.path_params["handle"], code=form.get("code")[:64], callback=form.get("callback")[:2_048]
-    )
+    intent = Intent(handle=_handle(visit), code=form.get("code")[:64], callback=form.get("callback")[:2_048])
     if not intent.code.strip():
         return _ask_code(visit, intent, status=400, error="Type the code that your agent shows you.")
     return await _arrive(visit, intent)
+
+
+def _handle(visit: Visit) -> str:
+    handle: str = visit.request.path_params["handle"]
+    if not is_handle(handle):
+        raise NotFound("There is no such request.")
+    return handle
 
 
 async def _arrive(visit: Visit, intent: Intent) -> Response:
@@ -62,7 +66,7 @@ async def _arrive(visit: Visit, intent: Intent) -> Response:
     except InvalidCode as error:
         return _ask_code(visit, intent, status=400, error=error.detail)
     except Expired:
-        return visit.page("ended.html", status=410, ending=ENDINGS[State.EXPIRED], view=None, callback=None)
+        return visit.page("ended.html", status=410, ending=ENDINGS[State.EXPIRED], view=None)
     return await ask_to_enter(visit, intent)
 
 
@@ -73,10 +77,16 @@ def _ask_code(visit: Visit, intent: Intent, *, status: int = 200, error: str = "
 async def show_request(visit: Visit) -> Response:
     """GET /requests/{digest}: the consent page, or how the request ended."""
     view = await _view(visit)
-    if view.waiting:
-        return _consent_page(visit, view)
-    ending = ENDINGS[view.state]
-    return visit.page("ended.html", ending=ending, view=view, callback=view.callback)
+    if not view.waiting:
+        return visit.page("ended.html", ending=ENDINGS[view.outcome or view.state], view=view)
+    if _must_sign_in_again(visit, view):
+        return visit.redirect(f"/sign-in?again=1&next=/requests/{view.digest}")
+    return _consent_page(visit, view)
+
+
+def _must_sign_in_again(visit: Visit, view: ConsentView) -> bool:
+    """Whether the agent asks for a sign-in newer than its request (`prompt=login`)."""
+    return view.reauthenticate and visit.session is not None and visit.session.created_at < view.created_at
 
 
 async def _view(visit: Visit) -> ConsentView:
@@ -84,13 +94,18 @@ async def _view(visit: Visit) -> ConsentView:
 
 
 def _consent_page(visit: Visit, view: ConsentView, *, status: int = 200, error: str = "") -> Response:
+    asked = [line.value for line in view.scopes]
+    submitted = bool(visit.form.fields)
     interaction = view.resource_interaction
     return visit.page(
         "consent.html",
         status=status,
         view=view,
         error=error,
+        ticked=visit.form.get_all("scope") if submitted else asked,
+        remember=visit.form.get("remember") == "yes" if submitted else True,
         sharing=sharing(view),
+        serving=serving(view),
         first_step=interaction.url if interaction is not None and not interaction.completed else None,
         images=(view.agent.provider_logo, view.resource.logo),
         form_targets=(view.callback,),
@@ -103,8 +118,10 @@ async def decide(visit: Visit) -> Response:
     view, decision = await _view(visit), visit.form.get("decision")
     here = f"/requests/{view.digest}"
     if not view.waiting:
-        # A second click, or a page that was open elsewhere: what was decided stands, and is shown.
-        return visit.redirect(here)
+        # A second click, or a page that was open elsewhere: what was decided stands.
+        return visit.redirect(view.callback or here)
+    if _must_sign_in_again(visit, view):
+        return visit.redirect(f"/sign-in?again=1&next={here}")
     try:
         if decision == "deny":
             callback = await server.deny(view.digest, person_id=person_id)
@@ -121,8 +138,10 @@ async def decide(visit: Visit) -> Response:
                 remember=visit.form.get("remember") == "yes",
             )
         else:
-            raise PageError(400, "Not a decision", "The form had neither an approval nor a refusal. Try again.")
+            return _consent_page(visit, view, status=400, error="Choose “Allow” or “Don’t allow”.")
     except (NotWaiting, Expired):
+        return visit.redirect((await _view(visit)).callback or here)
+    except ResourceInteractionFirst:
         return visit.redirect(here)
     return visit.redirect(callback or here)
 

@@ -24,19 +24,39 @@ from ...person.accounts import (
     TooManyAttempts,
     UnsuitableDetails,
     UnsuitablePassword,
-    network_of,
 )
+from ...person.attempts import network_of
 from ...person.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from .browsers import browser_name
 from .visit import Visit
 
-__all__ = ["Intent", "ask_to_enter", "set_up", "show_set_up", "show_sign_in", "sign_in", "sign_out"]
+__all__ = [
+    "Intent",
+    "ask_to_enter",
+    "is_handle",
+    "is_page",
+    "set_up",
+    "show_set_up",
+    "show_sign_in",
+    "sign_in",
+    "sign_out",
+]
 
 _NEXT = re.compile(
     r"/(?:security|requests/[0-9a-f]{64}|interaction-callback/[A-Za-z0-9_-]{1,128}(?:\?error=[a-z_]{1,64})?)?\Z"
 )
 _HANDLE = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _MAX_CALLBACK = 2_048
+
+
+def is_page(target: str) -> bool:
+    """Whether `target` is a page of this server that a sign-in may lead to."""
+    return bool(_NEXT.match(target))
+
+
+def is_handle(text: str) -> bool:
+    """Whether `text` can be the name of an interaction."""
+    return bool(_HANDLE.match(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +73,10 @@ class Intent:
         """The intent in the hidden fields of a form; what is not well-formed is dropped."""
         handle, callback, next_page = (visit.form.get(name) for name in ("handle", "callback", "next"))
         return cls(
-            handle=handle if _HANDLE.match(handle) else "",
+            handle=handle if is_handle(handle) else "",
             code=visit.form.get("code")[:64],
             callback=callback if len(callback) <= _MAX_CALLBACK else "",
-            next=next_page if _NEXT.match(next_page) else "/",
+            next=next_page if is_page(next_page) else "/",
         )
 
     async def follow(self, visit: Visit, account: Account) -> Response:
@@ -82,8 +102,9 @@ async def ask_to_enter(visit: Visit, intent: Intent) -> Response:
 async def show_sign_in(visit: Visit) -> Response:
     """GET /sign-in."""
     wanted = visit.request.query_params.get("next", "/")
-    intent = Intent(next=wanted if _NEXT.match(wanted) else "/")
-    if visit.account is not None and visit.session is not None and visit.site.accounts.is_recent(visit.session):
+    intent = Intent(next=wanted if is_page(wanted) else "/")
+    anew = "again" in visit.request.query_params
+    if visit.session is not None and visit.site.accounts.is_recent(visit.session) and not anew:
         return visit.redirect(intent.next)
     return await ask_to_enter(visit, intent)
 
@@ -219,9 +240,7 @@ def _check_setup_code(visit: Visit) -> None:
     except InvalidCode:
         typed = ""
     if not hmac.compare_digest(typed, normalize_code(expected)):
-        raise UnsuitableDetails(
-            "setup_code", "This is not the setup code. The server prints it where it was started."
-        )
+        raise UnsuitableDetails("setup_code", "This is not the setup code. The server prints it where it was started.")
     attempts.clear(network)
 
 
@@ -237,7 +256,5 @@ def _user_handle(text: str) -> bytes:
 
 async def _publish_profile(visit: Visit, account: Account) -> None:
     """What the person typed becomes what they can share with resources, each time only if they allow it."""
-    claims: dict[str, object] = {"name": account.display_name, "preferred_username": account.username}
-    if account.email is not None:
-        claims |= {"email": account.email, "email_verified": False}
+    claims = {"name": account.display_name, "preferred_username": account.username, "email": account.email or ""}
     await visit.site.server.set_profile(account.person_id, claims)

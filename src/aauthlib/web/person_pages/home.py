@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from ...person.cascade import RECORDED
 from ..pages import PageError
 from .faces import agent_cards
 from .visit import Visit
 
 __all__ = ["disconnect", "forget", "show_home"]
+
+_SAVED = {
+    "disconnected": "The agent was disconnected. It acts for you no more.",
+    "disconnected-untold": (
+        "The agent was disconnected, but not every resource could be told. There it may act until its access ends, "
+        "within the hour."
+    ),
+    "forgotten": "The permission was taken back. The agent has to ask you again.",
+}
 
 
 async def show_home(visit: Visit) -> Response:
@@ -16,6 +26,7 @@ async def show_home(visit: Visit) -> Response:
     server, person_id = visit.site.server, visit.person.person_id
     return visit.page(
         "home.html",
+        saved=_SAVED.get(visit.request.query_params.get("saved", "")),
         waiting=await server.pending_for(person_id),
         cards=agent_cards(await server.agents(person_id), await server.grants(person_id)),
     )
@@ -24,8 +35,9 @@ async def show_home(visit: Visit) -> Response:
 async def disconnect(visit: Visit) -> Response:
     """POST /agents/disconnect: the agent acts for this person no more."""
     agent = (visit.form.get("iss"), visit.form.get("sub"))
-    await visit.site.server.disconnect(visit.person.person_id, agent)
-    return visit.redirect("/")
+    outcomes = await visit.site.server.disconnect(visit.person.person_id, agent)
+    told_all = all(outcome.outcome == RECORDED for outcome in outcomes)
+    return visit.redirect(f"/?saved={'disconnected' if told_all else 'disconnected-untold'}")
 
 
 async def forget(visit: Visit) -> Response:
@@ -35,5 +47,5 @@ async def forget(visit: Visit) -> Response:
     for grant in await visit.site.server.grants(person_id):
         if (grant.agent_iss, grant.agent_sub, grant.resource, grant.scope or "", grant.account or "") == wanted:
             await visit.site.server.forget(person_id, grant)
-            return visit.redirect("/")
+            return visit.redirect("/?saved=forgotten")
     raise PageError(404, "Not there", "This permission was taken back already.")

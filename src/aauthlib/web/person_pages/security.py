@@ -68,7 +68,7 @@ async def _page(visit: Visit, *, status: int = 200, field: str = "", error: str 
 
 
 def _session(visit: Visit) -> Session:
-    assert visit.session is not None  # noqa: S101 - `visit.person` was asked for first
+    assert visit.session is not None
     return visit.session
 
 

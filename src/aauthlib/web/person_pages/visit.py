@@ -7,7 +7,7 @@ protected against other sites. The CSRF token of a page is made from whichever i
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -71,11 +71,18 @@ class Visit:
         client = self.request.client
         return client.host if client is not None else None
 
-    def page(self, template: str, *, status: int = 200, **context: object) -> Response:
-        """A page with what every page shows."""
-        return self.site.pages.render(
-            template, status=status, csrf=self.csrf, me=None if self.left else self.account, **context
-        )  # type: ignore[arg-type]
+    def page(
+        self,
+        template: str,
+        *,
+        status: int = 200,
+        images: Iterable[str | None] = (),
+        form_targets: Iterable[str | None] = (),
+        **context: object,
+    ) -> Response:
+        """A page with what every page shows; see `Pages.render`."""
+        context |= {"csrf": self.csrf, "me": None if self.left else self.account}
+        return self.site.pages.render(template, status=status, images=images, form_targets=form_targets, **context)
 
     def redirect(self, target: str) -> Response:
         return self.site.pages.redirect(target)
@@ -113,6 +120,4 @@ async def open_visit(site: Site, request: Request) -> Visit:
 async def read_post(visit: Visit) -> None:
     """Read the submitted form and refuse one that another site made. Raises `PageError`."""
     visit.form = await read_form(visit.request)
-    visit.site.pages.check_post(
-        visit.request, visit.form, expected_token=None if visit.new_form_cookie else visit.csrf
-    )
+    visit.site.pages.check_post(visit.request, visit.form, expected_token=None if visit.new_form_cookie else visit.csrf)

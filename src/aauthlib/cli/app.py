@@ -1,0 +1,230 @@
+"""The commands and their options. Each hands over to its module; errors become exit codes in one place."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import AAuthError
+from .exits import Exit, exit_code
+from .screen import Screen
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="aauth",
+    help="AAuth: agents that prove who they are on every request.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+serve = typer.Typer(no_args_is_help=True, help="Run a server of one role, with SQLite.")
+app.add_typer(serve, name="serve")
+
+Dev = Annotated[
+    bool, typer.Option("--dev", help="Accept http and ports on *.localhost, for trying things on this machine only.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts; nothing else goes to stdout.")]
+
+
+def run() -> None:
+    """Run the command, and end with a documented exit code whatever happens."""
+    try:
+        app(standalone_mode=True)
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+
+
+def _carry_out(screen: Screen, work: Callable[[], int | None]) -> None:
+    """Do `work`; say what went wrong and leave with its exit code."""
+    try:
+        code = work()
+    except AAuthError as error:
+        screen.fail(error.detail or type(error).__name__, code=getattr(error, "code", None))
+        raise typer.Exit(exit_code(error)) from None
+    except KeyboardInterrupt:
+        screen.say("Stopped. What was pending has been withdrawn at the server.")
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    except ModuleNotFoundError as error:
+        screen.fail(f"This command needs the package {error.name}: pip install 'aauthlib[server]'.")
+        raise typer.Exit(Exit.USAGE) from None
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+def init(
+    issuer: Annotated[
+        str | None,
+        typer.Option(help="Publish this agent yourself under an HTTPS URL you control (https://agent.example)."),
+    ] = None,
+    provider: Annotated[
+        str | None, typer.Option(help="Enrol at an agent provider instead (https://provider.example).")
+    ] = None,
+    ps: Annotated[str | None, typer.Option(help="The person server of the person this agent acts for.")] = None,
+    name: Annotated[str, typer.Option(help="The name of this identity on this machine.")] = "default",
+    local: Annotated[str, typer.Option(help="The part before the @ of a self-published agent.")] = "agent",
+    alg: Annotated[str, typer.Option(help="Ed25519 (recommended) or ES256.")] = "Ed25519",
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write the files to publish. Default: ./aauth-publish.")
+    ] = None,
+    invitation: Annotated[str | None, typer.Option(help="Invitation code, where the provider wants one.")] = None,
+    keychain: Annotated[bool, typer.Option("--keychain", help="Keep the key in the OS keychain.")] = False,
+    dev: Dev = False,
+    json_output: Json = False,
+) -> None:
+    """Make an agent identity: a key, and either files to publish or an enrolment at a provider."""
+    from .init import init_identity
+
+    screen = Screen(json_output=json_output)
+    _carry_out(
+        screen,
+        lambda: init_identity(
+            screen,
+            issuer=issuer,
+            provider=provider,
+            ps=ps,
+            name=name,
+            local=local,
+            alg=alg,
+            out=out,
+            invitation=invitation,
+            keychain=keychain,
+            dev=dev,
+        ),
+    )
+
+
+@app.command()
+def fetch(
+    url: Annotated[str, typer.Argument(help="What to call.")],
+    method: Annotated[
+        str | None, typer.Option("--request", "-X", help="HTTP method. Default: GET, or POST with data.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", help="Body; @file reads a file, @- standard input.")
+    ] = None,
+    header: Annotated[list[str] | None, typer.Option("--header", "-H", help="Name: value, repeatable.")] = None,
+    include: Annotated[bool, typer.Option("--include", "-i", help="Print status and headers before the body.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the body to a file.")] = None,
+    name: Annotated[str, typer.Option(help="Which identity to use.")] = "default",
+    why: Annotated[str | None, typer.Option(help="Tell the person why (shown as this agent's claim).")] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the consent page in a browser.")
+    ] = False,
+    wait: Annotated[int, typer.Option(help="Seconds to wait for the person.")] = 600,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell each exchange as it happens.")] = False,
+    dev: Dev = False,
+    json_output: Json = False,
+) -> None:
+    """Call a URL as this agent: sign, meet challenges, ask the person, print the answer."""
+    from .fetch import FetchOptions, fetch_url
+
+    screen = Screen(json_output=json_output)
+    options = FetchOptions(
+        url=url,
+        method=method,
+        data=data,
+        headers=tuple(header or ()),
+        include=include,
+        output=output,
+        name=name,
+        why=why,
+        browser=browser,
+        wait_s=wait,
+        verbose=verbose,
+        dev=dev,
+    )
+    _carry_out(screen, lambda: fetch_url(screen, options))
+
+
+@app.command()
+def inspect(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A token, a URL, or a file with either or with a captured request; - reads standard input."
+        ),
+    ],
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing, so check no issuer's signature.")] = False,
+    origin: Annotated[
+        str | None, typer.Option(help="Scheme and host of a captured request, if not https and its Host.")
+    ] = None,
+    at: Annotated[float | None, typer.Option(help="Judge as of this Unix time, in seconds.")] = None,
+    dev: Dev = False,
+    json_output: Json = False,
+) -> None:
+    """Decode and check a token, a server's metadata or a captured request, and say what does not hold."""
+    from .inspect import inspect_anything
+
+    screen = Screen(json_output=json_output)
+    _carry_out(screen, lambda: inspect_anything(screen, what, offline=offline, origin=origin, at=at, dev=dev))
+
+
+@serve.command("person")
+def serve_person(
+    issuer: Annotated[str, typer.Option(help="This server's identifier: https://person.example.")],
+    database: Annotated[str, typer.Option(help="Database URL.")] = "sqlite:///person.db",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; TLS is the business of a proxy in front.")] = 8400,
+    title: Annotated[str | None, typer.Option("--name", help="Display name.")] = None,
+    dev: Dev = False,
+) -> None:
+    """Run a person server: consent pages, person tokens, auth tokens."""
+    from .serve import serve_person_server
+
+    screen = Screen()
+    _carry_out(screen, lambda: serve_person_server(screen, issuer, database, host, port, title, dev))
+
+
+@serve.command("provider")
+def serve_provider(
+    issuer: Annotated[str, typer.Option(help="This server's identifier: https://agent.example.")],
+    database: Annotated[str, typer.Option(help="Database URL.")] = "sqlite:///provider.db",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; TLS is the business of a proxy in front.")] = 8500,
+    title: Annotated[str | None, typer.Option("--name", help="Display name.")] = None,
+    invitation_file: Annotated[
+        Path | None,
+        typer.Option("--invitations", help="File with one invitation code a line; without it anyone may enrol."),
+    ] = None,
+    dev: Dev = False,
+) -> None:
+    """Run an agent provider: enrolment, refresh, sub-agents."""
+    from .serve import serve_agent_provider
+
+    screen = Screen()
+    _carry_out(screen, lambda: serve_agent_provider(screen, issuer, database, host, port, title, invitation_file, dev))
+
+
+@app.command()
+def demo(
+    yes: Annotated[bool, typer.Option("--yes", help="Unattended: a scripted person uses the real pages.")] = False,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open pages in your browser.")] = True,
+    json_output: Json = False,
+) -> None:
+    """Start five parties on this machine and walk through a first contact."""
+    from ..demo.run import run_demo
+
+    screen = Screen(json_output=json_output)
+    _carry_out(screen, lambda: run_demo(screen, yes=yes, browser=browser))
+
+
+@app.callback(invoke_without_command=True)
+def main_options(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Options of the command itself."""
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"aauth {installed('aauthlib')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())

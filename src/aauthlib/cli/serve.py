@@ -1,0 +1,101 @@
+"""`aauth serve`: a person server or an agent provider on SQLite (or PostgreSQL), one command."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from ..errors import ConfigurationError
+from ..identifiers import server_identifier
+from ..messages.metadata import AgentProviderMetadata
+from ..provider import AgentProvider, InvitationCodes
+from ..store.database import Database
+from ..store.provider import SQLProviderStore
+from ..transport import AsyncWire
+from ..web.person import build_person_app
+from ..web.provider import build_provider_app
+from .screen import Screen, safe
+from .serving import Running, server_for
+
+__all__ = ["serve_agent_provider", "serve_person_server"]
+
+
+def serve_person_server(
+    screen: Screen, issuer: str, database: str, host: str, port: int, title: str | None, dev: bool
+) -> int:
+    """Run a person server until it is stopped."""
+
+    async def main() -> None:
+        app = await build_person_app(database, issuer, dev=dev, name=title)
+        screen.say(f"[bold]Person server[/] {safe(issuer)}, listening on http://{host}:{port}")
+        screen.say(f"  data: {safe(_shown(database))}")
+        if app.setup_code is not None:
+            screen.say(f"  First run: make your account at {safe(issuer)}/ with this set-up code: {app.setup_code}")
+        elif await app.accounts.first_run():
+            screen.say(f"  First run: make your account at {safe(issuer)}/")
+        _proxy_hint(screen, issuer, dev)
+        await server_for(Running(app, host, port)).serve()
+
+    server_identifier(issuer, dev=dev)
+    asyncio.run(main())
+    return 0
+
+
+def serve_agent_provider(
+    screen: Screen,
+    issuer: str,
+    database: str,
+    host: str,
+    port: int,
+    title: str | None,
+    invitation_file: Path | None,
+    dev: bool,
+) -> int:
+    """Run an agent provider until it is stopped."""
+    gate = None
+    if invitation_file is not None:
+        try:
+            codes = [line.strip() for line in invitation_file.read_text().splitlines() if line.strip()]
+        except OSError as error:
+            raise ConfigurationError(f"{invitation_file} cannot be read: {error.strerror}.") from error
+        gate = InvitationCodes(codes)
+
+    async def main() -> None:
+        opened = await Database.open(database)
+        wire = AsyncWire.open(dev=dev)
+        try:
+            provider = AgentProvider(
+                issuer,
+                store=SQLProviderStore(opened),
+                wire=wire,
+                clock=time.time,
+                dev=dev,
+                metadata=AgentProviderMetadata(issuer=issuer, name=title),
+                gate=gate,
+            )
+            screen.say(f"[bold]Agent provider[/] {safe(issuer)}, listening on http://{host}:{port}")
+            screen.say(f"  data: {safe(_shown(database))}")
+            screen.say("  Enrolment needs an invitation." if gate else "  Anybody may enrol; see --invitations.")
+            _proxy_hint(screen, issuer, dev)
+            await server_for(Running(build_provider_app(provider), host, port)).serve()
+        finally:
+            await wire.aclose()
+            await opened.close()
+
+    server_identifier(issuer, dev=dev)
+    asyncio.run(main())
+    return 0
+
+
+def _shown(database: str) -> str:
+    """A database URL without its password."""
+    from sqlalchemy.engine import make_url
+
+    return make_url(database).render_as_string(hide_password=True)
+
+
+def _proxy_hint(screen: Screen, issuer: str, dev: bool) -> None:
+    if not dev:
+        screen.say(f"  Put a TLS proxy in front that serves {safe(issuer)} and passes the request target unchanged.")
+    screen.say("  Ctrl-C stops it.")

@@ -1,0 +1,86 @@
+"""What a pending request at the person server asks, as verified facts (#person-token-endpoint, #ps-token-endpoint).
+
+It is what the store keeps of a request: enough to show it and to issue at delivery. It holds no token, and of what the
+agent says only what the page shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from ..keys import PublicKey
+from ..store.person_records import AgentId
+
+__all__ = ["AUTH_TOKEN", "PERSON_TOKEN", "Asked", "AskedInteraction"]
+
+PERSON_TOKEN: Literal["person_token"] = "person_token"
+AUTH_TOKEN: Literal["auth_token"] = "auth_token"
+
+
+class AskedAgent(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent that signed, and the agent token it signed with."""
+
+    iss: str
+    sub: str
+    jti: str
+
+
+class AskedInteraction(msgspec.Struct, frozen=True, kw_only=True):
+    """The resource's own interaction, and the last part of the URL it calls back."""
+
+    url: str
+    code: str
+    flow: str
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request for a token."""
+
+    kind: Literal["person_token", "auth_token"]
+    agent: AskedAgent
+    cnf: dict[str, str]
+    """The key the token is bound to: the agent's or the sub-agent's."""
+    resource: str
+    not_after: float
+    """The earliest `exp` of the tokens it hangs on, Unix seconds."""
+    subagent: str | None = None
+    subagent_jti: str | None = None
+    # Of an auth token request:
+    sub: str | None = None
+    scope: tuple[str, ...] = ()
+    account: str | None = None
+    resource_jti: str | None = None
+    presented_jti: str | None = None
+    """Only of a token this server issued."""
+    interaction: AskedInteraction | None = None
+    # For the page:
+    justification: str | None = None
+    platform: str | None = None
+    device: str | None = None
+    reauthenticate: bool = False
+
+    @property
+    def agent_id(self) -> AgentId:
+        return (self.agent.iss, self.agent.sub)
+
+    @property
+    def owner(self) -> str:
+        """Who may poll: the agent that asked, whatever its key is by then."""
+        return f"{self.agent.iss} {self.agent.sub}"
+
+    @property
+    def key(self) -> PublicKey:
+        return PublicKey.from_jwk(self.cnf)
+
+    def to_request(self) -> dict[str, Any]:
+        """The JSON to keep."""
+        document: dict[str, Any] = msgspec.to_builtins(self)
+        return document
+
+    @classmethod
+    def of(cls, request: Mapping[str, Any]) -> Asked:
+        """Read what `to_request` made."""
+        return msgspec.convert(dict(request), cls)

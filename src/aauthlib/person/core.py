@@ -1,0 +1,173 @@
+"""What every part of the person server stands on: its name, its keys, its store, and who is calling.
+
+#ps-metadata, #verification. The endpoints are in `endpoints` and `revocation`, the person's side in `desk`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import TypeVar
+
+from ..base64url import b64url_encode
+from ..deferred.pending import DEFAULT_LIFETIME_S, PendingRequests
+from ..effects import Clock, Flow
+from ..errors import InvalidRequest, InvalidSignature, RevokedJWT
+from ..http import Request
+from ..httpsig import SignaturePolicy
+from ..identifiers import server_identifier
+from ..keys import DEFAULT_ALGORITHMS, JWKS, SigningKey
+from ..messages.metadata import PersonServerMetadata
+from ..tokens import AgentToken, TokenCache, VerificationPolicy
+from ..verification import authenticate
+from .attempts import Attempts
+from .consent import IDENTITY_SCOPES
+from .faces import Faces, FlowRunner
+from .keys import ServerKeys, load_keys
+from .limits import REVOCATIONS_PER_MINUTE, DistinctResources
+from .minting import Mint
+from .own_keys import with_own_keys
+from .storage import PersonStore
+
+__all__ = ["PersonServerCore"]
+
+_T = TypeVar("_T")
+_PURGE_EVERY_S = 60.0
+
+JWKS_PATH = "/.well-known/aauth-person-jwks.json"
+PERSON_TOKEN_PATH = "/person-token"
+AUTH_TOKEN_PATH = "/auth-token"
+REVOCATION_PATH = "/revocation"
+
+
+class PersonServerCore:
+    """State and services shared by the person server's parts. Use `PersonServer`."""
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        store: PersonStore,
+        wire: FlowRunner,
+        keys: ServerKeys,
+        clock: Clock,
+        dev: bool = False,
+        name: str | None = None,
+        description: str | None = None,
+        logo_uri: str | None = None,
+        lifetime_s: int = DEFAULT_LIFETIME_S,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        random_below: Callable[[int], int] = secrets.randbelow,
+    ) -> None:
+        self.issuer: str = server_identifier(issuer, dev=dev)
+        self.store = store
+        self.dev = dev
+        self.wire = wire
+        self.clock = clock
+        self.keys = keys
+        self.pending = PendingRequests(
+            store,
+            issuer=self.issuer,
+            clock=clock,
+            lifetime_s=lifetime_s,
+            random_bytes=random_bytes,
+            random_below=random_below,
+        )
+        self.faces = Faces(wire, dev=dev)
+        self.mint = Mint(self.issuer, lambda: self.keys, clock=clock, random_bytes=random_bytes)
+        self.resources_named = DistinctResources(clock=clock)
+        self.lifetime_s = lifetime_s
+        self._random_bytes = random_bytes
+        self.policy = VerificationPolicy(dev=dev)
+        self.cache = TokenCache()
+        self.revocation_rate = Attempts(limit=REVOCATIONS_PER_MINUTE, window_s=60.0, clock=clock)
+        self._about = (name, description, logo_uri)
+        self._purged_at = clock()
+
+    def metadata(self) -> PersonServerMetadata:
+        """The document at `/.well-known/aauth-person.json` (#ps-metadata)."""
+        name, description, logo_uri = self._about
+        claims = ["sub", *(claim for claims in IDENTITY_SCOPES.values() for claim in claims)]
+        return PersonServerMetadata(
+            issuer=self.issuer,
+            jwks_uri=self.issuer + JWKS_PATH,
+            person_token_endpoint=self.issuer + PERSON_TOKEN_PATH,
+            auth_token_endpoint=self.issuer + AUTH_TOKEN_PATH,
+            revocation_endpoint=self.issuer + REVOCATION_PATH,
+            accept_signature_algs=list(DEFAULT_ALGORITHMS),
+            scopes_supported=list(IDENTITY_SCOPES),
+            claims_supported=claims,
+            name=name,
+            description=description,
+            logo_uri=logo_uri,
+        )
+
+    def jwks(self) -> JWKS:
+        """The public keys to publish, retired ones included."""
+        return self.keys.published
+
+    async def rotate_signing_key(self) -> None:
+        """Sign with a new key from now on; the old one stays published."""
+        await self.store.rotate_signing_key(SigningKey.generate().to_private_jwk(), now=self.clock())
+        self.keys = await load_keys(self.store, clock=self.clock, random_bytes=self._random_bytes)
+
+    # ------------------------------------------------------------------ for the parts
+
+    async def run(self, flow: Flow[_T]) -> _T:
+        """Carry out a flow, with this server's own keys at hand."""
+        return await self.wire.run(with_own_keys(flow, issuer=self.issuer, keys=self.keys.published))
+
+    async def calling_agent(self, request: Request) -> AgentToken:
+        """The agent that signed `request` with its agent token, a top-level one.
+
+        Raises a `SignatureError` (401), and `InvalidRequest` for a sub-agent, which may not call a PS (#sub-agents),
+        and for an agent of another person server.
+        """
+        caller = await self.run(
+            authenticate(
+                request,
+                now=self.clock(),
+                signature=SignaturePolicy(schemes=("jwt",), cover_body=True),
+                tokens=self.policy,
+                accepted=(AgentToken,),
+                cache=self.cache,
+            )
+        )
+        token = caller.agent_token
+        if token is None:
+            raise InvalidSignature("Sign the request with the agent's key, presenting its agent token (scheme jwt).")
+        if await self.store.is_revoked(token.iss, token.jti):
+            raise RevokedJWT("The agent token was revoked by its agent provider; obtain a fresh one.")
+        if token.parent_agent is not None:
+            raise InvalidRequest("A sub-agent does not call a person server: its parent asks with subagent_token.")
+        if token.ps is not None and token.ps != self.issuer:
+            raise InvalidRequest("The agent token names another person server; send the request there.")
+        return token
+
+    async def remember_tokens(self, *tokens: AgentToken | None) -> None:
+        """Record agent tokens that something is about to hang on, so that their revocation finds it.
+
+        Raises `RevokedJWT` when one was revoked just now. Tokens of requests that come to nothing are not recorded:
+        anyone can make agents, and what is kept for them must be bounded.
+        """
+        for token in tokens:
+            if token is not None and not await self.store.accept_agent_token(
+                iss=token.iss, jti=token.jti, sub=token.sub, exp=token.exp, parent=token.parent_agent
+            ):
+                raise RevokedJWT("The agent token was revoked by its agent provider; obtain a fresh one.")
+
+    def random_id(self) -> str:
+        """256 random bits, for a URL or a form."""
+        return b64url_encode(self._random_bytes(32))
+
+    async def tidy(self) -> None:
+        """Drop what has served its time, now and then."""
+        now = self.clock()
+        if now - self._purged_at >= _PURGE_EVERY_S:
+            self._purged_at = now
+            await self.store.purge(now=now)
+
+
+def owner_of(agent: AgentToken) -> str:
+    """How a pending request names the agent that may poll it."""
+    return f"{agent.iss} {agent.sub}"

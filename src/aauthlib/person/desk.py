@@ -1,0 +1,295 @@
+"""The person's side of the person server: arriving, seeing, deciding (#user-interaction, #consent-presentation).
+
+The pages call this with the id of whoever is signed in; nobody else decides (#ps-approval-endpoint-auth). It returns
+values and URLs, and knows no HTML, no session and no form.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from ..deferred.machine import Event, State
+from ..deferred.pending import MAX_CODE_ATTEMPTS, Pending
+from ..errors import InvalidCode, InvalidRequest
+from ..messages.bodies import PLATFORMS
+from ..messages.codes import code_digest
+from ..store.person_records import NAMING, AgentId, AuditRecord, Consent, Decision, PersonRequest
+from .asked import PERSON_TOKEN, Asked
+from .callbacks import CALLBACK_ERRORS, EVENTS_OF_CALLBACK_ERRORS, permitted_callback, with_parameters
+from .cascade import RevocationOutcome, tell_resources
+from .consent import (
+    IDENTITY_SCOPES,
+    AgentFace,
+    ConnectedAgent,
+    ConsentView,
+    Grant,
+    ResourceInteraction,
+    ResourceInteractionFirst,
+)
+from .core import PersonServerCore
+from .faces import cut, resource_face, scope_line, short
+from .minting import released_claims
+
+__all__ = ["ConsentDesk"]
+
+_MAX_LISTED = 50
+_MAX_JUSTIFICATION_LENGTH = 4000
+_MAX_CLAIM_LENGTH = 500
+_CALLBACK_PATH = "/interaction-callback/"
+_CLAIMS = frozenset(claim for claims in IDENTITY_SCOPES.values() for claim in claims)
+
+
+class ConsentDesk(PersonServerCore):
+    """What the pages call."""
+
+    async def check_code(self, handle: str, code: str) -> None:
+        """See whether a code is right without consuming it, before the person has signed in. A wrong one counts.
+
+        Raises `InvalidCode` or `Expired`.
+        """
+        await self.store.check_code(handle, code_digest(code), now=self.clock(), max_attempts=MAX_CODE_ATTEMPTS)
+
+    async def arrive(self, handle: str, code: str, *, person_id: str, callback: str | None = None) -> str:
+        """Consume a code for the signed-in person and return the digest that names the request from now on.
+
+        `callback` is the query parameter of the interaction URL; one that the agent's provider does not permit is
+        dropped. Raises `InvalidCode`, `Expired`, or `AgentOfAnotherPerson`, which leaves the code as it was.
+        """
+        digest = code_digest(code)
+        if callback is not None:
+            pending = await self.store.get_interaction(handle)
+            if pending is None:
+                raise InvalidCode("The code is not recognised.")
+            provider = await self.faces.provider(Asked.of(pending.request).agent.iss)
+            callback = permitted_callback(callback, provider, dev=self.dev)
+        request = await self.store.arrive(
+            handle,
+            digest,
+            person_id=person_id,
+            callback=callback,
+            now=self.clock(),
+            max_attempts=MAX_CODE_ATTEMPTS,
+        )
+        return request.pending.digest
+
+    async def consent(self, digest: str, *, person_id: str) -> ConsentView:
+        """Everything the page shows about a request. Raises `NotFound` for one that is not this person's to see."""
+        return await self._view(await self.store.request_for(digest, person_id=person_id, now=self.clock()), person_id)
+
+    async def approve(
+        self, digest: str, *, person_id: str, scope: Collection[str] | None = None, remember: bool = True
+    ) -> str | None:
+        """Say yes, to all of it or to the values in `scope`. Returns where the browser goes, or `None` for our page.
+
+        Repeating it changes nothing. Raises `NotFound`, `NotWaiting`, `Expired`, `AgentOfAnotherPerson`,
+        `ResourceInteractionFirst`, or `InvalidRequest` when nothing is left of an auth token's scope.
+        """
+        now = self.clock()
+        request = await self.store.request_for(digest, person_id=person_id, now=now)
+        asked = Asked.of(request.pending.request)
+        if asked.interaction is not None and not request.resource_done and request.pending.waiting:
+            raise ResourceInteractionFirst("The resource wants you on its own page first.")
+        if asked.kind == PERSON_TOKEN:
+            scopes = [NAMING]
+        else:
+            scopes = [value for value in asked.scope if scope is None or value in scope]
+            if not scopes:
+                raise InvalidRequest("Choose at least one permission, or deny the request.")
+        request = await self.store.grant(
+            digest,
+            Decision(
+                person_id=person_id,
+                agent=asked.agent_id,
+                resource=asked.resource,
+                scopes=scopes,
+                account=asked.account,
+                remember=remember,
+                platform=asked.platform,
+                device=asked.device,
+            ),
+            now=now,
+        )
+        return request.callback
+
+    async def deny(self, digest: str, *, person_id: str) -> str | None:
+        """Say no. Returns where the browser goes. Raises `NotFound`, `NotWaiting` or `Expired`."""
+        return await self._end(digest, person_id, Event.DENY, "The person declined the request.")
+
+    async def abandon(self, digest: str, *, person_id: str) -> str | None:
+        """The person left without deciding. Returns and raises as `deny`."""
+        return await self._end(digest, person_id, Event.ABANDON, "The person left without deciding.")
+
+    async def resource_interaction_ended(self, flow_id: str, *, person_id: str, error: str | None) -> str:
+        """The browser is back from the resource's own page (#resource-initiated-interaction, step 5).
+
+        Returns the digest of the request to show. Raises `NotFound`, `NotWaiting` or `Expired`.
+        """
+        request = await self.store.request_of_flow(flow_id, person_id=person_id, now=self.clock())
+        digest = request.pending.digest
+        if error is None:
+            await self.store.resource_done(digest)
+        else:
+            event = EVENTS_OF_CALLBACK_ERRORS.get(error, Event.FAIL)
+            await self._end(digest, person_id, event, "The interaction at the resource was not completed.")
+        return digest
+
+    async def pending_for(self, person_id: str) -> list[ConsentView]:
+        """The open requests this person may decide."""
+        requests = await self.store.requests_for(person_id, now=self.clock(), limit=_MAX_LISTED)
+        return list(await asyncio.gather(*(self._view(request, person_id) for request in requests)))
+
+    # ------------------------------------------------------------------ what is remembered
+
+    async def agents(self, person_id: str) -> list[ConnectedAgent]:
+        """The person's agents and where each may name them."""
+        consents = await self.store.consents_of(person_id)
+        return [
+            ConnectedAgent(
+                iss=binding.agent[0],
+                sub=binding.agent[1],
+                connected_at=binding.connected_at,
+                last_used_at=binding.last_used_at,
+                platform=PLATFORMS.get(binding.platform or ""),
+                device=binding.device,
+                resources=tuple(
+                    sorted({c.resource for c in consents if c.agent == binding.agent and c.scope == NAMING})
+                ),
+            )
+            for binding in await self.store.bindings_of(person_id)
+        ]
+
+    async def grants(self, person_id: str) -> list[Grant]:
+        """What the person's agents may do without asking again."""
+        return [
+            Grant(
+                agent_iss=consent.agent[0],
+                agent_sub=consent.agent[1],
+                resource=consent.resource,
+                scope=consent.scope or None,
+                account=consent.account,
+                granted_at=consent.granted_at,
+            )
+            for consent in await self.store.consents_of(person_id)
+        ]
+
+    async def disconnect(self, person_id: str, agent: AgentId) -> list[RevocationOutcome]:
+        """End the binding of an agent, revoke what it holds and tell the resources (#revocation-cascade).
+
+        Returns how telling each of them ended. Raises `NotFound`.
+        """
+        due = await self.store.disconnect(person_id, agent, now=self.clock())
+        return await tell_resources(self, due)
+
+    async def forget(self, person_id: str, grant: Grant) -> None:
+        """Forget a remembered consent; the person is asked the next time."""
+        consent = Consent(
+            agent=(grant.agent_iss, grant.agent_sub),
+            person_id=person_id,
+            resource=grant.resource,
+            scope=grant.scope or NAMING,
+            account=grant.account,
+            granted_at=grant.granted_at,
+        )
+        await self.store.forget(person_id, consent, now=self.clock())
+
+    async def profile(self, person_id: str) -> dict[str, Any]:
+        """The person's claims for identity scopes."""
+        return await self.store.profile(person_id)
+
+    async def set_profile(self, person_id: str, claims: Mapping[str, Any]) -> None:
+        """Replace the person's claims: names of #scopes, short texts, an empty one removes the claim.
+
+        `email_verified` and `phone_number_verified` cannot be set: they say `false` beside what the person typed.
+        Raises `InvalidRequest`.
+        """
+        kept: dict[str, Any] = {}
+        for name, value in claims.items():
+            if name not in _CLAIMS or name.endswith("_verified"):
+                raise InvalidRequest("The profile has a field that this server does not know.")
+            if not isinstance(value, str) or len(value) > _MAX_CLAIM_LENGTH or "\x00" in value:
+                raise InvalidRequest(f"{name} must be a text of at most {_MAX_CLAIM_LENGTH} characters.")
+            if value.strip():
+                kept[name] = {"formatted": value.strip()} if name == "address" else value.strip()
+        for name in ("email", "phone_number"):
+            if name in kept:
+                kept[f"{name}_verified"] = False
+        await self.store.set_profile(person_id, kept)
+
+    async def history(self, person_id: str, *, limit: int = 100) -> list[AuditRecord]:
+        """What happened in the person's name, the newest first."""
+        return await self.store.history(person_id, limit=limit)
+
+    # ------------------------------------------------------------------ views
+
+    async def _end(self, digest: str, person_id: str, event: Event, detail: str) -> str | None:
+        request = await self.store.refuse(digest, person_id=person_id, event=event, detail=detail, now=self.clock())
+        return _callback(request)
+
+    async def _view(self, request: PersonRequest, person_id: str) -> ConsentView:
+        pending, asked = request.pending, Asked.of(request.pending.request)
+        provider, resource, standing, known, profile = await asyncio.gather(
+            self.faces.provider(asked.agent.iss),
+            self.faces.resource(asked.resource),
+            self.store.standing(asked.agent_id, resource=asked.resource, account=asked.account),
+            self.store.knows_resource(person_id, asked.resource),
+            self.store.profile(person_id),
+        )
+        interaction = None
+        if asked.interaction is not None:
+            url = with_parameters(
+                asked.interaction.url,
+                code=asked.interaction.code,
+                callback=f"{self.issuer}{_CALLBACK_PATH}{asked.interaction.flow}",
+            )
+            interaction = ResourceInteraction(url, completed=request.resource_done)
+        return ConsentView(
+            digest=pending.digest,
+            kind=asked.kind,
+            agent=AgentFace(
+                iss=asked.agent.iss,
+                sub=asked.agent.sub,
+                provider_name=short(provider.name) if provider else None,
+                provider_logo=provider.logo_uri if provider else None,
+                provider_description=cut(provider.description, _MAX_JUSTIFICATION_LENGTH) if provider else None,
+                platform_label=PLATFORMS.get(asked.platform or ""),
+                device=asked.device,
+                is_new=standing.binding is None,
+                sub_agent=asked.subagent,
+            ),
+            resource=resource_face(asked.resource, resource, is_new=not known),
+            scopes=tuple(
+                scope_line(value, resource, already_granted=value in standing.consents) for value in asked.scope
+            ),
+            account=asked.account,
+            justification_markdown=cut(asked.justification, _MAX_JUSTIFICATION_LENGTH),
+            identity_claims=tuple(released_claims(asked.scope, profile)),
+            resource_interaction=interaction,
+            created_at=pending.created_at,
+            expires_at=pending.expires_at,
+            state=pending.state,
+            outcome=_outcome(pending),
+            reauthenticate=asked.reauthenticate,
+            callback=_callback(request),
+        )
+
+
+def _outcome(pending: Pending) -> State | None:
+    """How a request ended; of a delivered one that stands in its decision."""
+    if pending.waiting:
+        return None
+    if pending.state is not State.DELIVERED:
+        return pending.state
+    if "granted_by" in pending.decision:
+        return State.GRANTED
+    ends = {"deny": State.DENIED, "abandon": State.ABANDONED, "expire": State.EXPIRED, "fail": State.FAILED}
+    return ends.get(str(pending.decision.get("event")))
+
+
+def _callback(request: PersonRequest) -> str | None:
+    """The callback for the state the request is in."""
+    if request.callback is None:
+        return None
+    error = CALLBACK_ERRORS.get(_outcome(request.pending) or State.DELIVERED)
+    return with_parameters(request.callback, error=error) if error else request.callback

@@ -1,0 +1,111 @@
+"""A complete person server as one ASGI app: the protocol endpoints and the pages (#person-server).
+
+Opening it is asynchronous and belongs in the event loop that serves it: database connections do. The app closes what
+was opened when its lifespan ends.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.applications import Starlette
+
+from ..effects import Clock
+from ..identifiers import server_identifier
+from ..messages.codes import random_code
+from ..person.accounts import Accounts
+from ..person.passwords import Passwords
+from ..person.server import PersonServer
+from ..store.accounts import AccountStore
+from ..store.database import Database
+from ..store.person import SQLPersonStore
+from ..transport import AsyncWire
+from .asgi import ASGIApp, Receive, Scope, Send
+from .person_api import person_routes
+from .person_pages import person_page_routes
+
+__all__ = ["PersonApp", "build_person_app"]
+
+#: 140 bits, since a setup code has no server-side end but the first account.
+_SETUP_CODE_SYMBOLS = 28
+
+
+@dataclass(frozen=True, slots=True)
+class PersonApp:
+    """The app, and what whoever started it must know."""
+
+    server: PersonServer
+    accounts: Accounts
+    database: Database = field(repr=False)
+    wire: AsyncWire = field(repr=False)
+    setup_code: str | None = field(repr=False)
+    """Print this where the server was started: who makes the first account must type it. `None` when it is not needed,
+    since there is an account or only this machine can reach the server."""
+    _asgi: ASGIApp = field(repr=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._asgi(scope, receive, send)
+
+    async def aclose(self) -> None:
+        """Close the database and the connections; the end of the app's lifespan does it too."""
+        await self.wire.aclose()
+        await self.database.close()
+
+
+async def build_person_app(
+    database_url: str,
+    issuer: str,
+    *,
+    dev: bool = False,
+    name: str | None = None,
+    clock: Clock = time.time,
+    wire: AsyncWire | None = None,
+    passwords: Passwords | None = None,
+    setup_code_required: bool | None = None,
+    random_below: Callable[[int], int] = secrets.randbelow,
+    **server_options: Any,
+) -> PersonApp:
+    """Open the person server `issuer` on `database_url`.
+
+    `dev` is the development profile. `setup_code_required` asks whoever makes the first account for the code this
+    process prints; by default everywhere but in the development profile, which only this machine reaches.
+    `server_options` go to `PersonServer.open`. Raises `InvalidIdentifier`.
+    """
+    server_identifier(issuer, dev=dev)
+    database = await Database.open(database_url)
+    carrier = wire if wire is not None else AsyncWire.open(dev=dev, clock=clock)
+    try:
+        server = await PersonServer.open(
+            issuer=issuer,
+            store=SQLPersonStore(database),
+            wire=carrier,
+            clock=clock,
+            dev=dev,
+            name=name,
+            **server_options,
+        )
+        accounts = Accounts(AccountStore(database), issuer=issuer, clock=clock, passwords=passwords)
+        needs_code = (not dev) if setup_code_required is None else setup_code_required
+        setup_code = None
+        if needs_code and await accounts.first_run():
+            setup_code = random_code(random_below, length=_SETUP_CODE_SYMBOLS)
+    except BaseException:
+        await database.close()
+        raise
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await carrier.aclose()
+        await database.close()
+
+    pages = person_page_routes(server, accounts, clock=clock, dev=dev, setup_code=setup_code)
+    asgi = Starlette(routes=[*person_routes(server), *pages], lifespan=lifespan)
+    # Redirects to add or drop a slash would be built from the Host header.
+    asgi.router.redirect_slashes = False
+    return PersonApp(server, accounts, database, carrier, setup_code, asgi)

@@ -1,0 +1,298 @@
+"""The resource role in front of any ASGI application: `AAuthMiddleware`.
+
+It serves the protocol's own paths (#resource-metadata, #authorization-endpoint-request, #token-revocation,
+#deferred-responses) and lets through what the policy allows, with the grant in `scope["aauth"]`. Plain ASGI, no
+framework; it translates, and decides nothing itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from traceback import format_tb
+from urllib.parse import unquote
+
+from ..errors import AAuthError, MethodNotAllowed, NotFound, ServerError
+from ..http import Fields, Request, Response, json_response
+from ..httpsig import BODY_COMPONENTS
+from ..messages.problems import error_response
+from ..resource import Decision, Grant, Policy, Resource, refusal
+from ..resource.paths import check_unambiguous, route_path
+from ..resource.policy import Match
+from ..tokens import RESOURCE_DWK
+from ..verification import Level
+from .asgi import MAX_BODY_BYTES, ASGIApp, ClientGone, Message, Receive, Scope, Send, read_request, send_response
+from .resource_pages import InteractionPage
+
+__all__ = ["MAX_HELD_BODY_BYTES", "AAuthMiddleware", "peer_address"]
+
+#: Largest body read before a decision is made: one the signature covers, or one that is held. In bytes.
+MAX_HELD_BODY_BYTES = 1_048_576
+
+_log = logging.getLogger("aauthlib.web")
+
+_Handler = Callable[[Request], Awaitable[Response]]
+
+
+class ResultTooLarge(AAuthError):
+    """A held invocation's response is larger than what is kept of one."""
+
+
+def peer_address(scope: Scope) -> str:
+    """The address of the connection. Behind a proxy, give the middleware a function that knows the proxy's header."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+class AAuthMiddleware:
+    """Puts `resource` and its `policy` in front of the ASGI application `app`.
+
+    - `max_body_bytes` bounds what is read before a decision: a body the signature covers or that is held. Any other
+      body is streamed through and is the application's to bound.
+    - `client_address` says what anonymous callers are counted by.
+    - `page_secret` signs the interaction page's cookies; needed when several processes serve the resource.
+
+    Raises `ConfigurationError` when the policy asks for what the resource was not set up to do.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        resource: Resource,
+        policy: Policy,
+        *,
+        max_body_bytes: int = MAX_HELD_BODY_BYTES,
+        client_address: Callable[[Scope], str] = peer_address,
+        page_secret: bytes | None = None,
+    ) -> None:
+        resource.check_policy(policy)
+        self.app = app
+        self.resource = resource
+        self.policy = policy
+        self._max_body_bytes = max_body_bytes
+        self._client_address = client_address
+        self._page = InteractionPage(resource, secret=page_secret)
+        self._digest_required = bool(set(BODY_COMPONENTS) & set(resource.additional_signature_components))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    # ---------------------------------------------------------------- HTTP
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._check(scope)
+            handlers = self._handlers(scope)
+            if handlers is not None:
+                await send_response(send, await self._protocol(scope, receive, handlers))
+                return
+            match = self.policy.match(scope["method"], route_path(scope["path"], scope.get("root_path", "")))
+            request, receive = await self._read(scope, receive, match)
+            decision = await self.resource.decide(request, match, client=self._client_address(scope))
+        except ClientGone:
+            return
+        except AAuthError as error:
+            await send_response(send, refusal(error))
+            return
+        except Exception as error:
+            await send_response(send, _unexpected(error))
+            return
+        await self.app({**scope, "aauth": decision.grant}, receive, _sending(send, decision))
+
+    def _check(self, scope: Scope) -> None:
+        raw_path = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
+        names = [name.decode("latin-1").lower() for name, _ in scope["headers"]]
+        check_unambiguous(
+            scope.get("method", "GET"), raw_path.partition(b"?")[0].decode("latin-1"), scope["path"], names
+        )
+
+    async def _read(self, scope: Scope, receive: Receive, match: Match) -> tuple[Request, Receive]:
+        """The request to decide on, and what the application receives: the same body, read here or not."""
+        issuer = self.resource.issuer
+        if not self._needs_body(scope, match):
+            return await read_request(scope, _no_body, issuer=issuer), receive
+        request = await read_request(scope, receive, issuer=issuer, max_body_bytes=self._max_body_bytes)
+        return request, _replaying(request.body, receive)
+
+    def _needs_body(self, scope: Scope, match: Match) -> bool:
+        if match.rule.denied:
+            return False
+        if match.rule.level is Level.AUTHORIZED and match.rule.delivery == "202":
+            return True
+        inputs = [value for name, value in scope["headers"] if name.lower() == b"signature-input"]
+        # The name of a covered component stands in Signature-Input exactly like this, or it is not covered.
+        return bool(inputs) and (self._digest_required or any(b'"content-digest"' in value for value in inputs))
+
+    # ---------------------------------------------------------------- the protocol's own paths
+
+    def _handlers(self, scope: Scope) -> Mapping[str, _Handler] | None:
+        path, resource = scope["path"], self.resource
+        if path == f"/.well-known/{RESOURCE_DWK}":
+            return {"GET": self._metadata}
+        prefix = resource.prefix
+        if not path.startswith(prefix):
+            return None
+        rest = path[len(prefix) :]
+        if rest == "jwks.json":
+            return {"GET": self._jwks}
+        if rest == "authorize":
+            return {"POST": resource.authorize}
+        if rest == "revoke":
+            return {"POST": resource.revoke}
+        kind, _, name = rest.partition("/")
+        if name and "/" not in name and len(name) <= 128:
+            if kind == "pending":
+                return {
+                    "GET": lambda request: resource.poll(
+                        request, name, execute=lambda held, grant: self._execute(scope, held, grant)
+                    ),
+                    "DELETE": lambda request: resource.cancel(request, name),
+                }
+            if kind == "interaction":
+                client = self._client_address(scope)
+                return {
+                    "GET": lambda request: self._page.get(request, name),
+                    "POST": lambda request: self._page.post(request, name, client=client),
+                }
+        raise NotFound("There is nothing here.")
+
+    async def _protocol(self, scope: Scope, receive: Receive, handlers: Mapping[str, _Handler]) -> Response:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        handler = handlers.get(method)
+        if handler is None:
+            raise MethodNotAllowed(f"This endpoint answers {', '.join(sorted(handlers))} only.", allow=sorted(handlers))
+        request = await read_request(scope, receive, issuer=self.resource.issuer, max_body_bytes=MAX_BODY_BYTES)
+        return await handler(request)
+
+    async def _metadata(self, _: Request) -> Response:
+        return _published(self.resource.metadata_document())
+
+    async def _jwks(self, _: Request) -> Response:
+        return _published(self.resource.jwks().to_document())
+
+    async def _execute(self, scope: Scope, request: Request, grant: Grant) -> Response:
+        """Carry a held invocation out against the application, and return its whole response."""
+        raw_path, query = request.path.encode("ascii"), request.query
+        invocation: Scope = {
+            **{name: value for name, value in scope.items() if name not in ("path_params", "endpoint", "route")},
+            "method": request.method,
+            "path": unquote(request.path),
+            "raw_path": raw_path,
+            "query_string": (query or "").encode("ascii"),
+            "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers],
+            "aauth": grant,
+        }
+        response = _Collecting(self.resource.held_policy.max_result_bytes)
+        await self.app(invocation, _replaying(request.body, _never), response.send)
+        return response.result()
+
+    # ---------------------------------------------------------------- WebSocket
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket handshake cannot be challenged, so only what is open to anybody is let through."""
+        try:
+            self._check(scope)
+            if self._handlers(scope) is not None:
+                raise NotFound("There is nothing here.")
+            match = self.policy.match("GET", route_path(scope["path"], scope.get("root_path", "")))
+            unsigned = Request("GET", self.resource.issuer + "/")
+            decision = await self.resource.decide(unsigned, match, client=self._client_address(scope))
+        except AAuthError as error:
+            await receive()
+            if "websocket.http.response" not in scope.get("extensions", {}):
+                await send({"type": "websocket.close", "code": 1008})
+                return
+            response = refusal(error)
+            headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+            await send({"type": "websocket.http.response.start", "status": response.status, "headers": headers})
+            await send({"type": "websocket.http.response.body", "body": response.body})
+            return
+        await self.app({**scope, "aauth": decision.grant}, receive, send)
+
+
+# ------------------------------------------------------------------------- ASGI parts
+
+
+async def _no_body() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _never() -> Message:
+    """A client that stays: there is none that could hang up on a held invocation."""
+    await asyncio.Event().wait()
+    return {"type": "http.disconnect"}
+
+
+def _replaying(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives `body` first, and then whatever `receive` gives."""
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def _sending(send: Send, decision: Decision) -> Send:
+    """A `send` that adds the decision's header fields, and keeps a response that carries a credential out of caches."""
+    if not decision.headers:
+        return send
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            headers.extend((name.encode("ascii"), value.encode("ascii")) for name, value in decision.headers)
+            headers = [(name, value) for name, value in headers if name.lower() != b"cache-control"]
+            message = {**message, "headers": [*headers, (b"cache-control", b"no-store")]}
+        await send(message)
+
+    return sending
+
+
+class _Collecting:
+    """Collects a response, at most `max_bytes` of it."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._start: Message | None = None
+        self._body: list[bytes] = []
+        self._size = 0
+        self._complete = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+        elif message["type"] == "http.response.body":
+            chunk = message.get("body", b"")
+            self._size += len(chunk)
+            if self._size > self._max_bytes:
+                raise ResultTooLarge("The response is larger than what is kept of a held invocation.")
+            self._body.append(chunk)
+            self._complete = not message.get("more_body", False)
+
+    def result(self) -> Response:
+        if self._start is None or not self._complete:
+            raise ServerError("The application gave no complete response.")
+        headers = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in self._start.get("headers", ()))
+        return Response(self._start["status"], Fields(headers), b"".join(self._body))
+
+
+def _published(document: object) -> Response:
+    response = json_response(200, document)
+    return Response(200, response.headers.with_(cache_control="public, max-age=300"), response.body)
+
+
+def _unexpected(error: Exception) -> Response:
+    # Neither the path (pending URLs are secrets) nor the message (it can quote data) is logged.
+    _log.error("unexpected %s\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))
+    return error_response(ServerError("The server met an error of its own. Try again later."))

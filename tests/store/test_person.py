@@ -1,0 +1,353 @@
+"""What a person server keeps, on every engine (#agent-person-binding, #token-revocation)."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from aauthlib.deferred.machine import Event, State
+from aauthlib.deferred.pending import Pending
+from aauthlib.errors import Expired, InvalidCode, NotFound, Revoked
+from aauthlib.keys import SigningKey
+from aauthlib.messages.codes import code_digest
+from aauthlib.store.database import Database
+from aauthlib.store.person import SQLPersonStore
+from aauthlib.store.person_records import (
+    NAMING,
+    AgentId,
+    AgentOfAnotherPerson,
+    Consent,
+    Decision,
+    IssuedToken,
+    NotWaiting,
+)
+
+NOW = 1_800_000_000.0
+AP, CALENDAR = "https://ap.example", "https://calendar.example"
+AGENT: AgentId = (AP, "aauth:helper@ap.example")
+CODE = code_digest("A1B2-C3D4")
+
+
+def pending(agent: AgentId = AGENT, **request: Any) -> Pending:
+    return Pending(
+        digest=secrets.token_hex(32),
+        owner=" ".join(agent),
+        kind="person_token",
+        state=State.PENDING,
+        created_at=NOW,
+        expires_at=NOW + 900,
+        requirement="interaction",
+        handle=secrets.token_hex(4),
+        code_digest=CODE,
+        request={"agent": {"iss": agent[0], "sub": agent[1], "jti": "t1"}, "resource": CALENDAR, **request},
+    )
+
+
+def decision(person_id: str = "alice", agent: AgentId = AGENT, **changes: Any) -> Decision:
+    values: dict[str, Any] = {"resource": CALENDAR, "scopes": [NAMING], **changes}
+    return Decision(person_id=person_id, agent=agent, **values)
+
+
+def token(jti: str = "p1", **changes: Any) -> IssuedToken:
+    values: dict[str, Any] = {
+        "kind": "person_token",
+        "aud": CALENDAR,
+        "exp": NOW + 3600,
+        "agent": AGENT,
+        "person_id": "alice",
+        "sub": "sub-1",
+        "issued_at": NOW,
+    }
+    return IssuedToken(jti=jti, **{**values, **changes})
+
+
+async def arrived(store: SQLPersonStore, person_id: str = "alice", **changes: Any) -> str:
+    request = pending(**changes)
+    await store.create_pending(request)
+    assert request.handle is not None
+    await store.arrive(request.handle, CODE, person_id=person_id, callback=None, now=NOW, max_attempts=5)
+    return request.digest
+
+
+async def connected(store: SQLPersonStore, person_id: str = "alice", agent: AgentId = AGENT) -> None:
+    digest = await arrived(store, person_id, agent=agent)
+    await store.grant(digest, decision(person_id, agent), now=NOW)
+
+
+class Contract:
+    """What every engine must do."""
+
+    @pytest.fixture
+    def store(self, database: Database) -> SQLPersonStore:
+        return SQLPersonStore(database)
+
+    async def test_the_first_keys_are_kept_however_many_start_at_once(self, store: SQLPersonStore) -> None:
+        offers = [(SigningKey.generate().to_private_jwk(), secrets.token_bytes(32)) for _ in range(4)]
+        first = await store.keys(signing_jwk=offers[0][0], directed=offers[0][1], now=NOW)
+        rest = await asyncio.gather(*(store.keys(signing_jwk=jwk, directed=key, now=NOW) for jwk, key in offers[1:]))
+        assert first.signing[0].jwk == offers[0][0]
+        assert first.directed == offers[0][1]
+        assert all(found == first for found in rest)
+        new = SigningKey.generate().to_private_jwk()
+        await store.rotate_signing_key(new, now=NOW + 5)
+        after = await store.keys(signing_jwk=offers[1][0], directed=offers[1][1], now=NOW + 5)
+        assert [key.jwk["kid"] for key in after.signing] == [new["kid"], offers[0][0]["kid"]]
+        assert [key.retired_at for key in after.signing] == [None, NOW + 5]
+
+    @pytest.mark.spec("#agent-person-binding")
+    async def test_of_many_people_at_once_one_gets_the_agent(self, store: SQLPersonStore) -> None:
+        people = [f"person-{number}" for number in range(5)]
+        digests = [await arrived(store, person) for person in people]
+        results = await asyncio.gather(
+            *(store.grant(digest, decision(person), now=NOW) for digest, person in zip(digests, people, strict=True)),
+            return_exceptions=True,
+        )
+        winners = [person for person, result in zip(people, results, strict=True) if not isinstance(result, Exception)]
+        assert len(winners) == 1
+        assert {type(result) for result in results if isinstance(result, Exception)} == {AgentOfAnotherPerson}
+        standing = await store.standing(AGENT, resource=CALENDAR)
+        assert standing.binding is not None
+        assert standing.binding.person_id == winners[0]
+        for person in people:
+            assert len(await store.consents_of(person)) == (1 if person in winners else 0)
+
+    async def test_a_refused_decision_leaves_no_trace(self, store: SQLPersonStore) -> None:
+        await connected(store, "alice")
+        request = pending()
+        await store.create_pending(request)
+        with pytest.raises(NotFound):
+            await store.grant(request.digest, decision("bob"), now=NOW)
+        with pytest.raises(NotFound):
+            await store.refuse(request.digest, person_id="bob", event=Event.DENY, detail="", now=NOW)
+        after = await store.get_pending(request.digest)
+        assert after == request
+        assert await store.history("bob", limit=10) == []
+
+    @pytest.mark.spec("#agent-person-binding")
+    async def test_many_equal_decisions_at_once_are_one(self, store: SQLPersonStore) -> None:
+        digest = await arrived(store)
+        results = await asyncio.gather(*(store.grant(digest, decision(), now=NOW) for _ in range(5)))
+        assert {result.pending.state for result in results} == {State.GRANTED}
+        actions = [record.action for record in await store.history("alice", limit=50)]
+        assert sorted(actions) == ["approve person_token", "connect agent"]
+
+    async def test_yes_and_no_at_once_have_one_winner(self, store: SQLPersonStore) -> None:
+        digest = await arrived(store)
+        results = await asyncio.gather(
+            store.grant(digest, decision(), now=NOW),
+            store.refuse(digest, person_id="alice", event=Event.DENY, detail="no", now=NOW),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(result, NotWaiting) for result in results) == 1
+        records = await store.history("alice", limit=50)
+        assert len([record for record in records if record.action != "connect agent"]) == 1
+
+    async def test_a_decision_after_its_time_is_expired_and_binds_nothing(self, store: SQLPersonStore) -> None:
+        digest = await arrived(store)
+        with pytest.raises(Expired):
+            await store.grant(digest, decision(), now=NOW + 900)
+        with pytest.raises(Expired):
+            await store.refuse(digest, person_id="alice", event=Event.DENY, detail="", now=NOW + 900)
+        assert (await store.standing(AGENT, resource=CALENDAR)).binding is None
+        after = await store.get_pending(digest)
+        assert after is not None
+        assert after.state is State.EXPIRED
+
+    @pytest.mark.spec("#interaction-code-format")
+    async def test_of_many_arrivals_at_once_one_consumes_the_code(self, store: SQLPersonStore) -> None:
+        request = pending()
+        await store.create_pending(request)
+        handle = request.handle or ""
+        results = await asyncio.gather(
+            *(
+                store.arrive(handle, CODE, person_id=f"person-{n}", callback=None, now=NOW, max_attempts=5)
+                for n in range(5)
+            ),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(result, InvalidCode) for result in results) == 4
+
+    @pytest.mark.spec("#account-binding")
+    async def test_consents_are_by_resource_account_and_scope(self, store: SQLPersonStore) -> None:
+        await connected(store)
+        for account, scopes in ((None, ["read"]), ("work", ["read", "write"])):
+            digest = await arrived(store)
+            await store.grant(digest, decision(scopes=scopes, account=account), now=NOW)
+        assert (await store.standing(AGENT, resource=CALENDAR)).consents == {NAMING, "read"}
+        assert (await store.standing(AGENT, resource=CALENDAR, account="work")).consents == {NAMING, "read", "write"}
+        assert (await store.standing(AGENT, resource=CALENDAR, account="home")).consents == {NAMING}
+        assert (await store.standing(AGENT, resource="https://mail.example")).consents == set()
+        assert (await store.standing((AP, "aauth:other@ap.example"), resource=CALENDAR)).binding is None
+        work = Consent(agent=AGENT, person_id="alice", resource=CALENDAR, scope="read", account="work", granted_at=NOW)
+        await store.forget("alice", work, now=NOW)
+        assert (await store.standing(AGENT, resource=CALENDAR, account="work")).consents == {NAMING, "write"}
+        assert (await store.standing(AGENT, resource=CALENDAR)).consents == {NAMING, "read"}
+
+    async def test_values_of_any_length_that_others_choose_are_kept(self, store: SQLPersonStore) -> None:
+        """A bound of the database's indexes must not be something another party can run into."""
+        long = secrets.token_hex(2000)
+        await connected(store)
+        digest = await arrived(store, resource_jti=long)
+        await store.grant(digest, decision(scopes=[long], account=long), now=NOW)
+        assert long in (await store.standing(AGENT, resource=CALENDAR, account=long)).consents
+        assert await store.accept_agent_token(iss=AP, jti=long, sub=AGENT[1], exp=NOW + 60)
+        await store.revoke_resource_token(iss=CALENDAR, jti=long, exp=NOW + 60, now=NOW)
+        assert await store.is_revoked(CALENDAR, long)
+        assert not await store.accept_agent_token(iss=CALENDAR, jti=long, sub="x", exp=NOW + 60)
+
+    @pytest.mark.spec("#person-token-endpoint", "#directed-identifiers")
+    async def test_an_issued_token_is_recorded_with_whom_it_stands_for(self, store: SQLPersonStore) -> None:
+        await connected(store)
+        issued = token(scope="a b", subagent="aauth:helper+x@ap.example", presented_jti="p0", exp=NOW + 60)
+        assert await store.record_issued(issued)
+        assert await store.record_issued(token("p2"))
+        assert await store.issued("p1") == issued
+        assert await store.issued("p3") is None
+        assert await store.person_of(resource=CALENDAR, sub="sub-1") == "alice"
+        assert await store.person_of(resource="https://mail.example", sub="sub-1") is None
+
+    @pytest.mark.spec("#agent-person-binding")
+    async def test_nothing_is_issued_for_an_agent_that_is_not_this_persons(self, store: SQLPersonStore) -> None:
+        assert not await store.record_issued(token())
+        await connected(store, "bob")
+        assert not await store.record_issued(token())
+        assert await store.issued("p1") is None
+        digest = await arrived(store, "bob")
+        await store.grant(digest, decision("bob"), now=NOW)
+        with pytest.raises(Revoked):
+            await store.advance_pending(digest, Event.DELIVER, record=token())
+        after = await store.get_pending(digest)
+        assert after is not None
+        assert after.state is State.GRANTED
+
+    @pytest.mark.spec("#revocation-cascade")
+    async def test_issuing_and_withdrawing_at_once_leave_no_token_untold(self, store: SQLPersonStore) -> None:
+        await connected(store)
+        await store.accept_agent_token(iss=AP, jti="t1", sub=AGENT[1], exp=NOW + 3600)
+        digests = [await arrived(store) for _ in range(6)]
+        for digest in digests:
+            await store.grant(digest, decision(), now=NOW)
+
+        async def deliver(digest: str, number: int) -> None:
+            await store.advance_pending(digest, Event.DELIVER, record=token(f"p{number}"))
+
+        results = await asyncio.gather(
+            *(deliver(digest, number) for number, digest in enumerate(digests)),
+            store.revoke_agent_token(iss=AP, jti="t1", exp=NOW + 3600, now=NOW),
+            return_exceptions=True,
+        )
+        due = results[-1]
+        assert isinstance(due, list)
+        told = {issued.jti for issued in due}
+        for number, result in enumerate(results[:-1]):
+            delivered = not isinstance(result, BaseException)
+            assert delivered == (f"p{number}" in told)
+
+    @pytest.mark.spec("#revocation-cascade", "#revocation-response")
+    async def test_a_cascade_covers_the_agent_its_sub_agents_and_nobody_else(self, store: SQLPersonStore) -> None:
+        other: AgentId = (AP, "aauth:other@ap.example")
+        child = "aauth:helper+child@ap.example"
+        await connected(store)
+        await connected(store, agent=other)
+        await store.record_issued(token("own"))
+        await store.record_issued(token("childs", subagent=child))
+        await store.record_issued(token("others", agent=other))
+        await store.record_issued(token("expired", exp=NOW - 1))
+        for jti, sub, parent in (("parent", AGENT[1], None), ("child", child, AGENT[1])):
+            await store.accept_agent_token(iss=AP, jti=jti, sub=sub, exp=NOW + 60, parent=parent)
+
+        async def revoke(jti: str) -> list[str]:
+            due = await store.revoke_agent_token(iss=AP, jti=jti, exp=NOW + 60, now=NOW)
+            return sorted(issued.jti for issued in due)
+
+        assert await revoke("child") == ["childs"]
+        await store.record_revocation_outcome("childs", "recorded")
+        assert await revoke("child") == []
+        assert await revoke("parent") == ["own"]
+        await store.record_revocation_outcome("own", "revocation_unavailable")
+        assert await revoke("parent") == ["own"], "what failed is due again"
+        assert await store.revocations_held(AP) == 2
+        assert await revoke("never seen") == []
+
+    async def test_a_disconnected_agent_takes_its_requests_and_consents_along(self, store: SQLPersonStore) -> None:
+        await connected(store)
+        await store.record_issued(token())
+        waiting, granted = await arrived(store), await arrived(store)
+        await store.grant(granted, decision(), now=NOW)
+        with pytest.raises(NotFound):
+            await store.disconnect("bob", AGENT, now=NOW)
+        (due,) = await store.disconnect("alice", AGENT, now=NOW)
+        assert (due.jti, due.revoked_at) == ("p1", NOW)
+        for digest in (waiting, granted):
+            after = await store.get_pending(digest)
+            assert after is not None
+            assert after.state is State.REVOKED
+        assert await store.bindings_of("alice") == await store.consents_of("alice") == []
+
+    async def test_requests_are_listed_and_counted_while_they_wait(self, store: SQLPersonStore) -> None:
+        other: AgentId = (AP, "aauth:other@ap.example")
+        await connected(store)
+        for agent in (AGENT, AGENT, other):
+            await store.create_pending(pending(agent))
+        assert await store.open_requests(AGENT, now=NOW) == (2, 3)
+        assert await store.open_requests(AGENT, now=NOW + 900) == (0, 0)
+        assert len(await store.requests_for("alice", now=NOW)) == 2
+        assert len(await store.requests_for("alice", now=NOW, limit=1)) == 1
+        assert await store.requests_for("bob", now=NOW) == []
+        assert await store.requests_for("alice", now=NOW + 900) == []
+
+    async def test_a_request_is_found_by_its_resource_flow(self, store: SQLPersonStore) -> None:
+        digest = await arrived(store, interaction={"url": "u", "code": "c", "flow": "flow-1"})
+        found = await store.request_of_flow("flow-1", person_id="alice", now=NOW)
+        assert (found.pending.digest, found.resource_done) == (digest, False)
+        await store.resource_done(digest)
+        assert (await store.request_of_flow("flow-1", person_id="alice", now=NOW)).resource_done
+        for flow, person in (("flow-1", "bob"), ("flow-2", "alice")):
+            with pytest.raises(NotFound):
+                await store.request_of_flow(flow, person_id=person, now=NOW)
+
+    async def test_what_has_served_its_time_is_dropped_and_nothing_else(self, store: SQLPersonStore) -> None:
+        await connected(store)
+        old = await arrived(store)
+        await store.create_pending(replace(pending(), digest="f" * 64, expires_at=NOW + 90_000))
+        await store.record_issued(token("old"))
+        await store.record_issued(token("new", exp=NOW + 90_000))
+        await store.accept_agent_token(iss=AP, jti="seen", sub=AGENT[1], exp=NOW + 60)
+        await store.revoke_resource_token(iss=CALENDAR, jti="gone", exp=NOW + 60, now=NOW)
+        assert await store.purge(now=NOW) == 0
+        assert await store.purge(now=NOW + 8000, limit=1) >= 1
+        while await store.purge(now=NOW + 8000):
+            pass
+        assert await store.get_pending(old) is None
+        assert await store.get_pending("f" * 64) is not None
+        assert await store.issued("old") is None
+        assert await store.issued("new") is not None
+        assert not await store.is_revoked(CALENDAR, "gone")
+        assert len(await store.bindings_of("alice")) == 1
+        assert await store.person_of(resource=CALENDAR, sub="sub-1") == "alice", "identifiers are for good"
+
+    async def test_a_profile_and_a_history_belong_to_one_person(self, store: SQLPersonStore) -> None:
+        await store.set_profile("alice", {"name": "Älice", "address": {"formatted": "x"}})
+        await store.set_profile("alice", {"name": "Alice"})
+        assert await store.profile("alice") == {"name": "Alice"}
+        assert await store.profile("bob") == {}
+        await connected(store)
+        (newest, oldest) = await store.history("alice", limit=10)
+        assert (oldest.action, newest.action) == ("connect agent", "approve person_token")
+        assert len(await store.history("alice", limit=1)) == 1
+
+
+class TestOnSQLite(Contract):
+    @pytest.fixture
+    def database(self, sqlite: Database) -> Database:
+        return sqlite
+
+
+class TestOnPostgreSQL(Contract):
+    @pytest.fixture
+    def database(self, postgresql: Database) -> Database:
+        return postgresql
