@@ -1,4 +1,4 @@
-"""Interleaved rounds: every subject has its turn in every round, in short slices, so that noise of the machine hits all.
+"""Interleaved rounds: every subject has its turn in every round, in short slices, so that noise hits all alike.
 
 A subject prepares its inputs outside the clock and runs them in one go inside it. The clock is the processor time of
 this process, since one thread that waits for nothing is measured and others may use the machine. The rate of a round is

@@ -1,4 +1,4 @@
-"""The parties and requests that are measured: one agent provider, one agent that returns, many that never came before."""
+"""The parties and requests that are measured: a provider, an agent that returns, many that never came before."""
 
 from __future__ import annotations
 

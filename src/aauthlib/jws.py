@@ -23,7 +23,7 @@ __all__ = ["JWS", "MAX_JWT_LENGTH", "parse", "sign"]
 MAX_JWT_LENGTH = 16_384
 
 
-class JWS(msgspec.Struct, frozen=True):
+class JWS(msgspec.Struct, frozen=True, gc=False):
     """A parsed, NOT yet verified, compact JWS."""
 
     header: Mapping[str, Any]

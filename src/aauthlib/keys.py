@@ -196,7 +196,7 @@ def thumbprint(jwk: Mapping[str, Any], hash_name: str = "sha256") -> str:
     return b64url_encode(_HASHES[hash_name](f"{{{','.join(members)}}}".encode()).digest())
 
 
-class PublicKey(msgspec.Struct, frozen=True, eq=False):
+class PublicKey(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A public key one can verify with. Two keys are equal when their thumbprints are."""
 
     alg: str

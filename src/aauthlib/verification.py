@@ -63,7 +63,7 @@ class SigningServer:
     dwk: str
 
 
-class Caller(msgspec.Struct, frozen=True):
+class Caller(msgspec.Struct, frozen=True, gc=False):
     """A caller whose signature verified, or an anonymous one."""
 
     level: Level

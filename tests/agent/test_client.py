@@ -14,6 +14,7 @@ import pytest
 
 from aauthlib.agent import AAuth, Agent, AsyncAgent, ChallengeInvalid, FileKeystore, Identity, SelfIssued, save_identity
 from aauthlib.deferred.polling import PollPolicy
+from aauthlib.discovery import TransportError
 from aauthlib.effects import Answer, Direct, Report
 from aauthlib.errors import ConfigurationError, Denied
 from aauthlib.http import Fields, Request, Response, json_response
@@ -206,6 +207,12 @@ def test_redirects_are_returned_and_not_followed(live: Live, agent: Agent) -> No
     response = agent.get(live.url)
     assert (response.status_code, response.headers["location"]) == (302, f"{live.ps.issuer}/x")
     assert len(live.net.requests) == 1
+
+
+def test_an_answer_larger_than_allowed_is_refused(live: Live) -> None:
+    live.resource.respond = lambda request, caller: Response(200, body=b"x" * 1001)
+    with Agent(live.source, **live.options(max_body_bytes=1000)) as agent, pytest.raises(TransportError, match="1000"):
+        agent.get(live.url)
 
 
 # --------------------------------------------------------------------------- AsyncAgent

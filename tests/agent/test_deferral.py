@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from aauthlib.agent import AgentContext, OpenRequests
+from aauthlib.agent import AgentContext, OpenRequests, exchange
 from aauthlib.agent.withdrawal import withdraw_all
 from aauthlib.deferred.polling import UnsupportedRequirement
 from aauthlib.discovery import TransportError
@@ -360,8 +360,6 @@ def test_a_denial_withdraws_the_held_request(world: World, resource: Resource, p
 def test_requests_that_meet_a_challenge_at_once_ask_the_person_once(
     world: World, resource: Resource, ps: PersonServer, agent: AgentContext
 ) -> None:
-    from aauthlib.agent import exchange
-
     resource.respond = needs_person
     flows = [exchange(agent, Request("GET", f"{RESOURCE}/{n}", Fields())) for n in range(5)]
     answers: list[object] = [None] * 5
@@ -376,3 +374,36 @@ def test_requests_that_meet_a_challenge_at_once_ask_the_person_once(
                 assert end.value.status == 200
                 done += 1
     assert [path for path, _ in ps.bodies] == ["/person"]
+
+
+@pytest.mark.spec("#interaction-required")
+def test_an_interaction_page_named_like_a_requirement_is_still_an_interaction(
+    world: World, resource: Resource, fetch: Fetch
+) -> None:
+    resource.respond = Pending(interaction(url=f"{RESOURCE}/auth-token"), ok(), polls=1)
+    assert fetch().status == 200
+    assert [direct.url for direct in world.directed] == [f"{RESOURCE}/auth-token"]
+
+
+@pytest.mark.spec("#re-authorization", "#deferred-responses")
+def test_a_key_that_changes_while_the_person_decides_costs_one_more_round_and_no_wrong_signature(
+    world: World, resource: Resource, ps: PersonServer, agent: AgentContext, fetch: Fetch
+) -> None:
+    """Another exchange refreshes the agent token under a new key while this one waits."""
+    fetch(f"{RESOURCE}/public")
+    resource.respond = needs_person
+    ps.polls = 1
+    honest = ps.handle
+
+    def handle(request: Request) -> Response:
+        if request.path == "/pending/0":
+            agent.source.key = SigningKey.generate(kid="a2")  # type: ignore[attr-defined]
+            world.publish("https://agent.example", agent.source.key, agent_key)  # type: ignore[attr-defined]
+            ps.polls = 0
+            agent.credentials.adopt(world.drive(agent.source.obtain()))
+        return honest(request)
+
+    agent_key = agent.source.key  # type: ignore[attr-defined]
+    world.servers[PS] = handle
+    assert fetch().status == 200
+    assert resource.callers[-1].key != agent_key.public

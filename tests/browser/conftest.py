@@ -155,6 +155,7 @@ def chromium(needs_chromium: str) -> Iterator[Browser]:
             args=[
                 "--no-sandbox",
                 "--disable-gpu",
+                "--disable-lcd-text",
                 "--disable-background-networking",
                 "--disable-component-update",
                 "--disable-sync",
@@ -188,13 +189,18 @@ def new_page(chromium: Browser) -> Iterator[NewPage]:
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if "Content Security" in message.text else None)
+        page.on("console", lambda message: errors.append(message.text) if _is_violation(message.text) else None)
         return page
 
     yield make
     for context in contexts:
         context.close()
     assert errors == []
+
+
+def _is_violation(text: str) -> bool:
+    """Whether the page broke its own Content-Security-Policy. Being kept out of a frame is no such thing."""
+    return "Content Security" in text and not text.startswith("Framing")
 
 
 @pytest.fixture

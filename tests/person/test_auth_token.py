@@ -357,7 +357,7 @@ async def test_a_person_token_for_another_resource_cannot_be_presented(world: Wo
         await agent.ask_auth_token(resource_token(world, mail, issuer=CALENDAR), mail)
 
 
-@pytest.mark.spec("#resource-token-verification", "#why-presented-jti")
+@pytest.mark.spec("#resource-token-verification")
 async def test_another_person_token_for_the_same_resource_is_not_the_one_that_was_named(world: World) -> None:
     agent = world.agent()
     first = await agent.person_token()

@@ -141,8 +141,10 @@ class World:
         clock: Clock | None = None,
         app: Any = None,
         max_body_bytes: int = 4096,
+        issuer: str = RESOURCE,
         **settings: Any,
     ) -> None:
+        self.issuer = issuer
         self.clock = clock or Clock()
         self.ap, self.ps, self.access = SigningKey.generate(), SigningKey.generate("ES256"), SigningKey.generate()
         self.key, self.agent, self.other = SigningKey.generate(), SigningKey.generate(), SigningKey.generate("ES256")
@@ -151,7 +153,7 @@ class World:
                 AP: JWKS.of(self.ap),
                 PS: JWKS.of(self.ps),
                 AS: JWKS.of(self.access),
-                RESOURCE: JWKS.of(self.key),
+                issuer: JWKS.of(self.key),
             },
             metadata={
                 AP: {
@@ -181,7 +183,7 @@ class World:
             "name": "Cal",
         }
         self.resource = Resource(
-            issuer=RESOURCE, wire=self.wire, store=self.store, clock=self.clock, **{**defaults, **settings}
+            issuer=issuer, wire=self.wire, store=self.store, clock=self.clock, **{**defaults, **settings}
         )
         self.asgi = AAuthMiddleware(
             app or self.app, self.resource, policy or default_policy(), max_body_bytes=max_body_bytes
@@ -209,7 +211,7 @@ class World:
     def person_token(self, key: SigningKey | None = None, **changes: Any) -> str:
         values: dict[str, Any] = {
             "iss": PS,
-            "aud": RESOURCE,
+            "aud": self.issuer,
             "sub": PERSON,
             "cnf": (key or self.agent).public,
             "jti": self.jti(),
@@ -226,7 +228,7 @@ class World:
             "iss": PS,
             "dwk": PERSON_DWK,
             "ps": PS,
-            "aud": RESOURCE,
+            "aud": self.issuer,
             "sub": PERSON,
             "cnf": (key or self.agent).public,
             "jti": self.jti(),
@@ -262,13 +264,13 @@ class World:
         headers: Iterable[tuple[str, str]] = (),
         cover_body: bool = True,
         components: Iterable[str] = (),
-        origin: str = RESOURCE,
+        origin: str | None = None,
         created: int | None = None,
     ) -> Request:
         """A signed request: with a token, with any other Signature-Key, or with the bare key (`hwk`)."""
         signer = key or self.agent
         fields = [*headers, *([("content-type", "application/json")] if body else [])]
-        request = Request(method, origin + target, Fields(fields), body)
+        request = Request(method, (origin or self.issuer) + target, Fields(fields), body)
         shown = token if token is not None else HWK.of(signer.public)
         if isinstance(shown, str):
             shown = JWT(shown)

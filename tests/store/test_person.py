@@ -225,6 +225,14 @@ class Contract:
         assert after.state is State.GRANTED
 
     @pytest.mark.spec("#revocation-cascade")
+    async def test_nothing_is_issued_on_a_token_that_was_revoked_meanwhile(self, store: SQLPersonStore) -> None:
+        await connected(store)
+        await store.revoke_resource_token(iss=CALENDAR, jti="r1", exp=NOW + 60, now=NOW)
+        assert not await store.record_issued(token(), hangs_on=[(AP, "t1"), (CALENDAR, "r1")])
+        assert await store.issued("p1") is None
+        assert await store.record_issued(token(), hangs_on=[(AP, "t1"), (AP, "r1")])
+
+    @pytest.mark.spec("#revocation-cascade")
     async def test_issuing_and_withdrawing_at_once_leave_no_token_untold(self, store: SQLPersonStore) -> None:
         await connected(store)
         await store.accept_agent_token(iss=AP, jti="t1", sub=AGENT[1], exp=NOW + 3600)

@@ -83,6 +83,30 @@ async def test_the_query_is_the_applications_own(world: World) -> None:
     assert seen == [b"a=%2F&b=../x"]
 
 
+@pytest.mark.parametrize(
+    ("stated", "sent"),
+    [
+        (b"max-age=60", ["max-age=60, private"]),
+        (b"", ["private"]),
+        (b"Public, max-age=60", ["Public, max-age=60"]),
+        (b"no-store", ["no-store"]),
+        (b"private", ["private"]),
+        (b"max-age=5, x=public", ["max-age=5, x=public, private"]),
+    ],
+)
+async def test_what_needed_a_credential_stays_out_of_shared_caches(stated: bytes, sent: list[str]) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"Cache-Control", stated)] if stated else []
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    world = World(app=app)
+    response = await world.get("/private", world.auth_token("calendar.read"))
+    assert response.headers.get_all("cache-control") == sent
+    opened = await world.get("/open/x", world.auth_token("calendar.read"))
+    assert opened.headers.get_all("cache-control") == ([stated.decode()] if stated else [])
+
+
 # ---------------------------------------------------------------- targets read in two ways
 
 
@@ -443,7 +467,7 @@ async def test_the_page_is_framed_by_nobody_cached_by_nobody_and_runs_nothing(wo
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
-    assert page.headers.get("referrer-policy") == "no-referrer"
+    assert page.headers.get("referrer-policy") == "same-origin"
     assert page.headers.get("cache-control") == "no-store"
     cookie = page.headers.get("set-cookie") or ""
     assert cookie.startswith("__Secure-aauth-")

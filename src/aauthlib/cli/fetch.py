@@ -80,9 +80,7 @@ def fetch_url(screen: Screen, options: FetchOptions) -> int:
         with waiting:
             response = agent.request(method, options.url, headers=_headers(options.headers), content=body)
     finally:
-        close = getattr(wire.transport, "close", None)
-        if close is not None:
-            close()
+        wire.close()
     _print(screen, options, response, exchanges)
     return Exit.OK if response.status_code < 400 else Exit.HTTP_ERROR
 

@@ -79,6 +79,10 @@ class ScriptedPerson:
         self.status = 0
         self.text = ""
 
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
     async def visit(self, url: str) -> None:
         """Open a page, following redirects."""
         await self._follow("GET", url, None)

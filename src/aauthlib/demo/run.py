@@ -62,6 +62,8 @@ class _Demo:
             if not self._yes:
                 await self._stay(parties)
         finally:
+            if self._person is not None:
+                await self._person.close()
             await parties.close()
         return Exit.OK if all(outcome.ok for outcome in outcomes) else Exit.FAILED
 

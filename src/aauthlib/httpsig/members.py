@@ -22,7 +22,7 @@ _MAX_LABELS = 8
 MAX_COMPONENTS = 64
 
 
-class Member(msgspec.Struct, frozen=True):
+class Member(msgspec.Struct, frozen=True, gc=False):
     """A label and what stands under it in the three headers."""
 
     label: str

@@ -41,7 +41,7 @@ class SignaturePolicy:
     """Whether a body must be covered: true at PS, AS, AP and every revocation endpoint (#covered-components)."""
 
 
-class SignedRequest(msgspec.Struct, frozen=True):
+class SignedRequest(msgspec.Struct, frozen=True, gc=False):
     """A request whose signature is selected, fresh and covers what it must, but is NOT yet verified."""
 
     request: Request

@@ -72,6 +72,16 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{self.agent.iss} {self.agent.sub}"
 
     @property
+    def hangs_on(self) -> list[tuple[str, str]]:
+        """`iss` and `jti` of the tokens of others whose revocation ends this request."""
+        pairs = [
+            (self.agent.iss, self.agent.jti),
+            (self.agent.iss, self.subagent_jti),
+            (self.resource, self.resource_jti),
+        ]
+        return [(iss, jti) for iss, jti in pairs if jti is not None]
+
+    @property
     def key(self) -> PublicKey:
         return PublicKey.from_jwk(self.cnf)
 

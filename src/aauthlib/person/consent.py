@@ -135,7 +135,7 @@ class ConsentView:
     """Unix seconds."""
     state: State
     outcome: State | None = None
-    """How it ended, also after the agent has its answer (`DELIVERED`); `None` while it waits or when that is unknown."""
+    """How it ended, also after the agent has its answer (`DELIVERED`); `None` while it waits, or when it is unknown."""
     code_shown: str | None = None
     """Digits for the person to compare, where a page was reached without a code. None in this version."""
     reauthenticate: bool = False

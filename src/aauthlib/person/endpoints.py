@@ -159,8 +159,8 @@ class TokenEndpoints(PersonServerCore):
     async def _issue(self, asked: Asked, person_id: str, scopes: Collection[str]) -> Response:
         completion = await self._mint(asked, person_id, scopes)
         assert isinstance(completion.record, IssuedToken)
-        if not await self.store.record_issued(completion.record):
-            raise Revoked("The person disconnected the agent.")
+        if not await self.store.record_issued(completion.record, hangs_on=asked.hangs_on):
+            raise Revoked("A token the request depends on was revoked, or the person disconnected the agent.")
         return completion.response
 
     async def _complete(self, pending: Pending) -> Completion:

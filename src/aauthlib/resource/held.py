@@ -59,7 +59,9 @@ _NOT_KEPT = frozenset(
         "upgrade",
     }
 )
-_NOT_RETAINED = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"})
+_NOT_RETAINED = frozenset(
+    {"cache-control", "connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +214,7 @@ class HeldInvocations:
             await self._store.advance_held(held.digest, HeldState.FAILED)
             return
         headers = [(name, value) for name, value in response.headers if name not in _NOT_RETAINED]
-        if "cache-control" not in response.headers:
-            headers.append(("cache-control", "no-store"))
+        headers.append(("cache-control", "no-store"))
         await self._store.advance_held(
             held.digest,
             HeldState.DONE,

@@ -229,9 +229,17 @@ class SQLIssuedTokens:
             found: str | None = await connection.scalar(query)
         return found
 
-    async def record_issued(self, token: IssuedToken) -> bool:
-        """Record a token before it is handed out. `False`: the agent is no longer this person's, hand out nothing."""
+    async def record_issued(self, token: IssuedToken, *, hangs_on: Sequence[tuple[str, str]] = ()) -> bool:
+        """Record a token before it is handed out.
+
+        `False`: hand out nothing, since the agent is no longer this person's, or a token in `hangs_on` (pairs of `iss`
+        and `jti`) was revoked meanwhile.
+        """
+        keys = [token_key(iss, jti) for iss, jti in hangs_on]
         async with self.database.transaction() as connection:
+            await binding_of(connection, token.agent, lock=True)
+            if keys and await connection.scalar(select(func.count()).where(revocations.c.key.in_(keys))):
+                return False
             return await record_token(connection, token)
 
     async def revocations_held(self, iss: str) -> int:

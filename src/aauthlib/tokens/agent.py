@@ -19,7 +19,7 @@ AGENT_DWK = "aauth-agent.json"
 RECOMMENDED_LIFETIME_S = 86_400
 
 
-class AgentToken(Token, frozen=True, kw_only=True, eq=False):
+class AgentToken(Token, frozen=True, kw_only=True, eq=False, gc=False):
     """A verified agent token."""
 
     typ: ClassVar[str] = "aa-agent+jwt"

@@ -16,7 +16,7 @@ __all__ = ["ACCESS_DWK", "AuthToken", "issue_auth_token"]
 ACCESS_DWK = "aauth-access.json"
 
 
-class AuthToken(Token, frozen=True, kw_only=True, eq=False):
+class AuthToken(Token, frozen=True, kw_only=True, eq=False, gc=False):
     """A verified auth token."""
 
     typ: ClassVar[str] = "aa-auth+jwt"

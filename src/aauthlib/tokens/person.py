@@ -15,7 +15,7 @@ __all__ = ["PERSON_DWK", "PersonToken", "issue_person_token"]
 PERSON_DWK = "aauth-person.json"
 
 
-class PersonToken(Token, frozen=True, kw_only=True, eq=False):
+class PersonToken(Token, frozen=True, kw_only=True, eq=False, gc=False):
     """A verified person token. It is never an auth token (#person-token-not-authorization)."""
 
     typ: ClassVar[str] = "aa-person+jwt"

@@ -53,7 +53,7 @@ class VerificationPolicy:
     """How far `iat` may lie ahead of our clock before the token is refused as `clock_skew`; `None` to not look."""
 
 
-class Token(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class Token(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     """What every AAuth token carries. Holding an instance means its issuer's signature was verified.
 
     Two are equal when their text is.
@@ -94,7 +94,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 T = TypeVar("T", bound=Token)
 
 
-class Unverified(msgspec.Struct, frozen=True):
+class Unverified(msgspec.Struct, frozen=True, gc=False):
     """A token whose issuer's signature was NOT verified yet. Use it to find the key, and for nothing else."""
 
     token: Token

@@ -30,7 +30,7 @@ class Interaction:
     code: str
 
 
-class ResourceToken(Token, frozen=True, kw_only=True, eq=False):
+class ResourceToken(Token, frozen=True, kw_only=True, eq=False, gc=False):
     """A verified resource token. It carries no `cnf`; `agent_jkt` binds it to the agent's key."""
 
     typ: ClassVar[str] = "aa-resource+jwt"

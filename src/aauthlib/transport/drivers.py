@@ -86,8 +86,9 @@ class Wire:
 
     def close(self) -> None:
         """Close the transport, if it can be closed."""
-        if isinstance(self.transport, SyncTransport):
-            self.transport.close()
+        close = getattr(self.transport, "close", None)
+        if close is not None:
+            close()
 
     def __enter__(self) -> Wire:
         return self
@@ -152,8 +153,9 @@ class AsyncWire:
     async def aclose(self) -> None:
         """Stop lookups that are under way and close the transport, if it can be closed."""
         await self.settle()
-        if isinstance(self.transport, AsyncTransport):
-            await self.transport.aclose()
+        close = getattr(self.transport, "aclose", None)
+        if close is not None:
+            await close()
 
     async def __aenter__(self) -> AsyncWire:
         return self

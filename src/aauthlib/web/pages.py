@@ -231,7 +231,8 @@ class Pages:
         return f"/static/{name}?v={self._static[name][1]}"
 
     def _ago(self, when: float) -> str:
-        return _span(self._clock() - when) + " ago"
+        seconds = self._clock() - when
+        return "just now" if seconds < 60 else _span(seconds) + " ago"
 
     def _until(self, when: float) -> str:
         return _span(when - self._clock())

@@ -103,7 +103,8 @@ class AAuthMiddleware:
         except Exception as error:
             await send_response(send, _unexpected(error))
             return
-        await self.app({**scope, "aauth": decision.grant}, receive, _sending(send, decision))
+        private = match.rule.level is not Level.ANONYMOUS
+        await self.app({**scope, "aauth": decision.grant}, receive, _sending(send, decision, private=private))
 
     def _check(self, scope: Scope) -> None:
         raw_path = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
@@ -243,20 +244,36 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _sending(send: Send, decision: Decision) -> Send:
-    """A `send` that adds the decision's header fields, and keeps a response that carries a credential out of caches."""
-    if not decision.headers:
+def _sending(send: Send, decision: Decision, *, private: bool) -> Send:
+    """A `send` that adds the decision's header fields, and keeps what was meant for one caller out of shared caches.
+
+    A cache does not know that `Signature-Key` is a credential, so a response that needed one says `private`, unless
+    the application itself says `public`; one that carries a session token says `no-store`.
+    """
+    if not private and not decision.headers:
         return send
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))
+            stated = b", ".join(value for name, value in headers if name.lower() == b"cache-control")
+            wanted = b"no-store" if decision.headers else _private(stated)
+            if wanted != stated:
+                headers = [(name, value) for name, value in headers if name.lower() != b"cache-control"]
+                headers.append((b"cache-control", wanted))
             headers.extend((name.encode("ascii"), value.encode("ascii")) for name, value in decision.headers)
-            headers = [(name, value) for name, value in headers if name.lower() != b"cache-control"]
-            message = {**message, "headers": [*headers, (b"cache-control", b"no-store")]}
+            message = {**message, "headers": headers}
         await send(message)
 
     return sending
+
+
+def _private(stated: bytes) -> bytes:
+    """`Cache-Control` as the application stated it, made private where it left that open."""
+    directives = {part.strip().partition(b"=")[0].lower() for part in stated.split(b",")}
+    if directives & {b"public", b"private", b"no-store"}:
+        return stated
+    return stated + b", private" if stated.strip() else b"private"
 
 
 class _Collecting:

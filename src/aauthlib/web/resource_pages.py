@@ -37,12 +37,13 @@ _CSS = """
 :root{color-scheme:light dark;--ink:#1b1f24;--soft:#57606a;--ground:#f6f8fa;--card:#fff;--line:#d0d7de;--go:#0b6b3a;
 --stop:#a4161a}
 @media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9da7b3;--ground:#0d1117;--card:#161b22;--line:#30363d;
---go:#2ea567;--stop:#f26d6f}}
+--go:#1f7a47;--stop:#f26d6f}}
 *{box-sizing:border-box}
 body{margin:0;padding:1.5rem 1rem;background:var(--ground);color:var(--ink);font:1rem/1.5 system-ui,sans-serif}
 main{max-width:32rem;margin:0 auto;padding:1.5rem;background:var(--card);border:1px solid var(--line);
 border-radius:.75rem}
 h1{font-size:1.4rem;line-height:1.25;margin:0 0 1rem}
+h2{font-size:1rem;margin:1.5rem 0 .5rem}
 label{display:block;margin:1rem 0 .25rem;font-weight:600}
 input{width:100%;padding:.6rem;font:inherit;color:inherit;background:transparent;border:1px solid var(--soft);
 border-radius:.4rem}
@@ -65,6 +66,8 @@ class _Visit:
     nonce: str
     expires_at: float
     user: str | None = None
+    username: str = ""
+    """What the person typed to sign in, shown to them again."""
     callback: str | None = None
 
 
@@ -145,7 +148,7 @@ class InteractionPage:
             return self._entry(handle, visit, code, username, "The user name or password is not right.", 403)
         await self._resource.interactions.arrive(handle, code, user)
         # A new nonce, so that nothing known before the sign-in is of use after it.
-        arrived = replace(visit, nonce=b64url_encode(self._random_bytes(18)), user=user)
+        arrived = replace(visit, nonce=b64url_encode(self._random_bytes(18)), user=user, username=username[:256])
         return _redirect(self._path + handle, [self._cookie(handle, arrived)])
 
     async def _decide(self, handle: str, visit: _Visit, *, approved: bool) -> Response:
@@ -189,7 +192,7 @@ class InteractionPage:
     def _cookie(self, handle: str, visit: _Visit | None) -> tuple[str, str]:
         value, age = "", 0
         if visit is not None:
-            fields = [handle, visit.nonce, visit.expires_at, visit.user, visit.callback]
+            fields = [handle, visit.nonce, visit.expires_at, visit.user, visit.username, visit.callback]
             payload = b64url_encode(json.dumps(fields).encode())
             value, age = f"{payload}.{self._mac('visit', payload)}", int(_VISIT_S)
         secure = "; Secure" if self._secure else ""
@@ -205,9 +208,9 @@ class InteractionPage:
             payload, _, mac = value.partition(".")
             if not hmac.compare_digest(self._mac("visit", payload).encode(), mac.encode("utf-8", "replace")):
                 continue
-            owner, nonce, expires_at, user, callback = json.loads(b64url_decode(payload))
+            owner, nonce, expires_at, user, username, callback = json.loads(b64url_decode(payload))
             if owner == handle and expires_at > self._resource.clock():
-                return _Visit(nonce, expires_at, user, callback)
+                return _Visit(nonce, expires_at, user, username, callback)
         return None
 
     # ---------------------------------------------------------------- HTML
@@ -244,8 +247,8 @@ class InteractionPage:
         )
         body = f"""<h1>Give this agent access?</h1>
 <dl><dt>Agent</dt><dd>{_line(view.agent_sub)}</dd><dt>Run by</dt><dd>{provider}</dd>
-<dt>Your account</dt><dd>{escape(visit.user or "")} at {escape(self._name)}</dd></dl>
-<h2 class="soft">It will be able to</h2><ul>{scopes}</ul>
+<dt>Your account</dt><dd>{_line(visit.username)} at {escape(self._name)}</dd></dl>
+<h2>It will be able to</h2><ul>{scopes}</ul>
 <p class="soft">Approve only what you started yourself. Nobody from {escape(self._name)} will ask you to.</p>
 <form method="post" action="{escape(self._path + view.handle)}">
 <input type="hidden" name="csrf" value="{escape(self._mac("csrf", visit.nonce))}">
@@ -281,7 +284,8 @@ class InteractionPage:
             ("cache-control", "no-store"),
             ("content-security-policy", policy),
             ("cross-origin-opener-policy", "same-origin"),
-            ("referrer-policy", "no-referrer"),
+            # Not no-referrer: under that a browser sends `Origin: null` with our own forms.
+            ("referrer-policy", "same-origin"),
             ("x-frame-options", "DENY"),
             *headers,
         ]

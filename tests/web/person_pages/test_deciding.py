@@ -90,7 +90,7 @@ async def test_a_code_past_its_time_is_told_so(site: Site, browser: Browser) -> 
 async def test_the_page_keeps_what_the_resource_says_apart_from_what_the_agent_claims(
     site: Site, browser: Browser
 ) -> None:
-    answer = await site.ask_auth_token(justification="Lunch with **Bo**.", platform="linux", device="Chrome on Linux")
+    answer = await site.ask_auth_token(justification="Lunch with **Bo**.", platform="desktop", device="Chrome on Linux")
     response = await browser.get(page_url(answer))
     await browser.get(response.headers["location"])
     who, _, rest = browser.text.partition("What the resource says")
@@ -103,6 +103,19 @@ async def test_the_page_keeps_what_the_resource_says_apart_from_what_the_agent_c
     assert "Lunch with Bo ." in claims
     assert "Chrome on Linux" in claims
     assert "Not verified" in rest
+
+
+@pytest.mark.spec("#scopes", "#consent-presentation")
+async def test_what_is_asked_about_the_person_is_in_the_words_of_this_server(site: Site) -> None:
+    browser = site.browser()
+    await browser.set_up(email="ana@example.com")
+    path = (await browser.get(page_url(await site.ask_auth_token("calendar.read email")))).headers["location"]
+    await browser.get(path)
+    resource, _, about = browser.text.partition("What it asks about you")
+    assert "See all your events" in resource
+    assert "email" not in resource
+    assert "See your email address" in about
+    assert "From your profile here that is your email address" in about
 
 
 @pytest.mark.spec("#untrusted-input", "#consent-presentation")
