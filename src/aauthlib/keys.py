@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -184,34 +185,38 @@ def thumbprint(jwk: Mapping[str, Any], hash_name: str = "sha256") -> str:
     """JWK Thumbprint (RFC 7638), base64url without padding."""
     kty = jwk.get("kty")
     required = _THUMBPRINT_MEMBERS.get(kty) if isinstance(kty, str) else None
-    members = []
-    for member in required or ():
-        value = jwk.get(member)
-        if not isinstance(value, str):
-            break
-        # Every value is base64url or a registered name, so no JSON escaping can occur.
-        members.append(f'"{member}":"{value}"')
-    if required is None or len(members) != len(required):
+    values = [jwk.get(member) for member in required or ()]
+    if required is None or not all(isinstance(value, str) for value in values):
         raise InvalidKey("A thumbprint needs a complete OKP, EC or RSA key.")
-    return b64url_encode(_HASHES[hash_name](f"{{{','.join(members)}}}".encode()).digest())
+    # Every value is base64url or a registered name, so no JSON escaping can occur.
+    members = ",".join(f'"{member}":"{value}"' for member, value in zip(required, values, strict=True))
+    return b64url_encode(_HASHES[hash_name](f"{{{members}}}".encode()).digest())
+
+
+@lru_cache(maxsize=4096)  # one request may ask for it several times, and a verification alone never does
+def _thumbprint_of(members: tuple[tuple[str, str], ...]) -> str:
+    return thumbprint(dict(members))
 
 
 class PublicKey(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """A public key one can verify with. Two keys are equal when their thumbprints are."""
+    """A public key one can verify with. Two keys are equal when their thumbprints and algorithms are."""
 
     alg: str
     jwk: Mapping[str, str]
     """`kty`, `crv`, the public members and `alg`; nothing else, whatever the source carried."""
-    thumbprint: str
-    """RFC 7638, SHA-256."""
     kid: str | None = None
     _handle: Any = None
 
+    @property
+    def thumbprint(self) -> str:
+        """RFC 7638, SHA-256."""
+        return _thumbprint_of(tuple(self.jwk.items()))
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, PublicKey) and (self.alg, self.thumbprint) == (other.alg, other.thumbprint)
+        return isinstance(other, PublicKey) and self.jwk == other.jwk
 
     def __hash__(self) -> int:
-        return hash((self.alg, self.thumbprint))
+        return hash(tuple(self.jwk.items()))
 
     def __repr__(self) -> str:
         return f"PublicKey(alg={self.alg!r}, thumbprint={self.thumbprint!r}, kid={self.kid!r})"
@@ -241,7 +246,7 @@ class PublicKey(msgspec.Struct, frozen=True, eq=False, gc=False):
             public[member] = jwk[member]
         public["alg"] = algorithm.name
         kid = jwk.get("kid")
-        return cls(algorithm.name, public, thumbprint(public), kid if isinstance(kid, str) else None, handle)
+        return cls(algorithm.name, public, kid if isinstance(kid, str) else None, handle)
 
     def verify(self, signature: bytes, data: bytes) -> bool:
         """Whether this key signed `data`."""

@@ -41,6 +41,18 @@ class ShiftedClock:
         return time.time() + self.ahead_s
 
 
+class _Server(uvicorn.Server):
+    """Says when it has started."""
+
+    def __init__(self, config: uvicorn.Config, started: threading.Event) -> None:
+        super().__init__(config)
+        self._has_started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._has_started.set()
+
+
 class World:
     """The servers, the agent, and what it does."""
 
@@ -95,15 +107,8 @@ class World:
         config = uvicorn.Config(
             self._by_host, interface="asgi3", log_level="error", lifespan="on", timeout_graceful_shutdown=1
         )
-        self._server = uvicorn.Server(config)
-        ready = asyncio.create_task(self._tell_when_ready(self._server))
+        self._server = _Server(config, self._ready)
         await self._server.serve(sockets=[self._socket])
-        await ready
-
-    async def _tell_when_ready(self, server: uvicorn.Server) -> None:
-        while not server.started:
-            await asyncio.sleep(0.01)
-        self._ready.set()
 
     async def _by_host(self, scope: Any, receive: Any, send: Any) -> None:
         host = dict(scope.get("headers", ())).get(b"host", b"").decode()
@@ -147,8 +152,10 @@ class World:
         return answer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(needs_chromium: str) -> Iterator[Browser]:
+    """One browser for the tests of a module. While it is there the thread counts as running an event loop, which
+    asynchronous tests could not share, so it does not outlive the module."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=needs_chromium,
@@ -209,13 +216,13 @@ def page(new_page: NewPage) -> Page:
 
 
 def set_up(page: Page, world: World) -> None:
-    """Make the account with a password."""
+    """Create with a password."""
     page.goto(f"{world.ps}/setup")
     page.get_by_label("Your name").fill("Ana Example")
     page.get_by_label("Username").fill("ana")
     page.get_by_label("Email (optional)").fill("ana@example.com")
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Make the account with a password").click()
+    page.get_by_role("button", name="Create with a password").click()
 
 
 def sign_in(page: Page, password: str = PASSWORD) -> None:

@@ -33,7 +33,7 @@ def test_the_first_run_and_sign_in_with_a_passkey(page: Page, world: World) -> N
     page.goto(f"{world.ps}/setup")
     page.get_by_label("Your name").fill("Ana Example")
     page.get_by_label("Username").fill("ana")
-    page.get_by_role("button", name="Make the account with a passkey").click()
+    page.get_by_role("button", name="Create with a passkey").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Hello, Ana Example")
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("button", name="Use a passkey").click()
@@ -43,7 +43,7 @@ def test_the_first_run_and_sign_in_with_a_passkey(page: Page, world: World) -> N
 def test_a_passkey_asks_for_the_names_first(page: Page, world: World) -> None:
     add_authenticator(page)
     page.goto(f"{world.ps}/setup")
-    page.get_by_role("button", name="Make the account with a passkey").click()
+    page.get_by_role("button", name="Create with a passkey").click()
     expect(page.get_by_label("Your name")).to_be_focused()
     expect(page.get_by_role("heading", level=1)).to_have_text("Make your account")
 
@@ -91,14 +91,14 @@ def test_sign_in_with_a_passkey_on_the_way_to_a_request(page: Page, world: World
     page.goto(page_url(world.ask_person_token()))
     page.get_by_label("Your name").fill("Ana Example")
     page.get_by_label("Username").fill("ana")
-    page.get_by_role("button", name="Make the account with a passkey").click()
+    page.get_by_role("button", name="Create with a passkey").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("act as you")
 
 
 def test_without_javascript_the_password_is_the_way_in(new_page: NewPage, world: World) -> None:
     page = new_page(java_script_enabled=False)
     page.goto(f"{world.ps}/setup")
-    expect(page.get_by_role("button", name="Make the account with a passkey")).to_be_hidden()
+    expect(page.get_by_role("button", name="Create with a passkey")).to_be_hidden()
     set_up(page, world)
     expect(page.get_by_role("heading", level=1)).to_have_text("Hello, Ana Example")
     page.get_by_role("button", name="Sign out").click()

@@ -93,9 +93,7 @@ class Mapped:
             raise TransportError(f"{request.origin} is not part of this test.")
         signed = self.change(request).with_headers(host=split_url(request.url)[1])
         moved = Request(signed.method, f"http://localhost:{port}{signed.target}", signed.headers, signed.body)
-        response = await self.inner.send(
-            Send(moved, timeout_s=effect.timeout_s, max_body_bytes=effect.max_body_bytes)
-        )
+        response = await self.inner.send(Send(moved, timeout_s=effect.timeout_s, max_body_bytes=effect.max_body_bytes))
         self.seen.append(Exchange(request, response))
         return response
 
@@ -150,7 +148,7 @@ class World:
         publish(self.directory, AP, [self.agent_key], name="Interop Agents")
         await self.serve(AP, Starlette(routes=[Mount("/", StaticFiles(directory=self.directory))]))
 
-    async def serve_resource(self) -> Resource:
+    async def serve_resource(self, **options: Any) -> Resource:
         """Our resource: `/me` asks for a person, `/data` for `data.read`, and to change it for `data.write`."""
         resource = Resource(
             issuer=RS,
@@ -159,6 +157,7 @@ class World:
             signing_key=SigningKey.generate(),
             scopes=SCOPES,
             name="Data",
+            **options,
         )
         policy = Policy(
             [

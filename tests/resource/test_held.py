@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from aauthlib.deferred.pending import id_digest
-from aauthlib.http import Response
+from aauthlib.errors import ServerError
+from aauthlib.http import Request, Response
 from aauthlib.messages.headers import parse_signature_error
-from aauthlib.resource import HeldPolicy
+from aauthlib.resource import Grant, HeldPolicy
 from aauthlib.store.resource_records import HeldState
 from aauthlib.verification import Level
 from tests.resource.world import PERSON, PS, RESOURCE, World, requirement_of
@@ -227,3 +228,35 @@ async def test_the_store_holds_no_credential(kept: World) -> None:
     assert held is not None
     names = {name for name, _ in held.headers}
     assert names == {"content-type", "content-digest"}
+
+
+async def test_a_result_too_large_to_keep_is_an_error_whoever_executes_it() -> None:
+    world = World(held=HeldPolicy(max_result_bytes=1000))
+    target, _ = await hold(world)
+    request = world.signed("GET", target, world.auth_token("calendar.write"))
+
+    async def execute(invocation: Request, grant: Grant) -> Response:
+        return Response(200, body=b"x" * 1001)
+
+    with pytest.raises(ServerError):
+        await world.resource.poll(request, target.rsplit("/", 1)[1], execute=execute)
+
+
+async def test_an_invocation_that_takes_too_long_is_given_up_and_not_repeated() -> None:
+    world = World(held=HeldPolicy(execution_s=0.01))
+    world.app.gate = asyncio.Event()
+    target, _ = await hold(world)
+    token = world.auth_token("calendar.write")
+    assert (await world.get(target, token)).status == 500
+    world.app.gate.set()
+    assert (await world.get(target, token)).status == 500
+    assert len(world.app.calls) == 1
+
+
+async def test_an_application_that_answers_nothing_is_a_failure() -> None:
+    async def silent(scope: Any, receive: Any, send: Any) -> None:
+        return None
+
+    world = World(app=silent)
+    target, _ = await hold(world)
+    assert (await world.get(target, world.auth_token("calendar.write"))).status == 500

@@ -29,7 +29,7 @@ async def test_an_anonymous_caller_is_served_where_anybody_is(world: World) -> N
     assert world.app.grants[0].level is Level.ANONYMOUS
 
 
-@pytest.mark.spec("signature-key#4.8", "#scheme-rejection")
+@pytest.mark.spec("signature-key#4.1", "#scheme-rejection")
 async def test_a_route_for_pseudonyms_asks_for_any_signature(world: World) -> None:
     response = await world.unsigned("GET", "/hello")
     assert response.status == 401
@@ -356,6 +356,13 @@ async def test_identity_scopes_are_asked_for_only_where_the_person_server_offers
     assert token.scope == ("email",)
     response = await world.get("/home", world.person_token())
     assert (response.status, response.json()["error"]) == (400, "invalid_scope")
+
+
+async def test_a_person_server_that_cannot_be_asked_is_a_matter_of_time() -> None:
+    world = World(policy=Policy([Route("GET", "/mail", authorized("email"))]))
+    del world.directory._metadata[PS]
+    response = await world.get("/mail", world.person_token())
+    assert (response.status, response.headers.get("retry-after")) == (503, "5")
 
 
 # ---------------------------------------------------------------- the authorization endpoint

@@ -224,6 +224,33 @@ async def test_the_application_finds_its_own_failures_untouched(world: World) ->
         await world.unsigned("GET", "/events")
 
 
+async def test_an_error_of_its_own_is_a_server_error_that_says_nothing(world: World) -> None:
+    async def broken(iss: str, jti: str) -> bool:
+        raise RuntimeError("the password is 1234")
+
+    world.store.is_revoked = broken
+    response = await world.get("/me", world.person_token())
+    assert (response.status, response.json()["error"]) == (500, "server_error")
+    assert b"1234" not in response.body
+
+
+async def test_a_client_that_hangs_up_while_its_body_is_read_gets_no_answer(world: World) -> None:
+    request = world.signed("POST", "/events", world.auth_token("calendar.write"), body=b"{}")
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(name.encode(), value.encode()) for name, value in request.headers]
+    scope = {"type": "http", "method": "POST", "path": "/events", "query_string": b"", "headers": headers}
+    await world.asgi(scope, receive, send)
+    assert sent == []
+    assert world.app.calls == []
+
+
 # ---------------------------------------------------------------- lifespan and WebSocket
 
 

@@ -145,7 +145,7 @@ class SQLPendingStore:
 
     def __init__(self, database: Database, *, waiters: Waiters | None = None) -> None:
         self.database = database
-        self.waiters = waiters or Waiters()
+        self.waiters = waiters if waiters is not None else Waiters()
 
     async def record_delivery(self, connection: AsyncConnection, pending: Pending, record: object) -> None:
         """Keep `record` in the transaction that marks `pending` delivered. A store that keeps nothing ignores it."""

@@ -50,7 +50,7 @@ class MemoryResourceStore:
         self._clock = clock
         self._max_entries = max_entries
         self._max_held_bytes = max_held_bytes
-        self._waiters = waiters or Waiters()
+        self._waiters = waiters if waiters is not None else Waiters()
         self._pending: dict[str, Pending] = {}
         self._handles: dict[str, str] = {}
         self._persons: dict[tuple[str, str], PersonRecord] = {}

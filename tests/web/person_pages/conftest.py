@@ -36,6 +36,10 @@ class Clock:
         return self.now
 
 
+def _is_checkbox(attributes: Mapping[str, str]) -> bool:
+    return attributes.get("type") == "checkbox"
+
+
 class _Forms(HTMLParser):
     """The forms of a page: action, fields as a browser would send them."""
 
@@ -47,9 +51,8 @@ class _Forms(HTMLParser):
         values = {name: value or "" for name, value in attrs}
         if tag == "form":
             self.forms.append((values.get("action", ""), {}))
-        elif tag == "input" and self.forms and "name" in values:
-            if values.get("type") != "checkbox" or "checked" in values:
-                self.forms[-1][1][values["name"]] = values.get("value", "")
+        elif tag == "input" and self.forms and "name" in values and ("checked" in values or not _is_checkbox(values)):
+            self.forms[-1][1][values["name"]] = values.get("value", "")
 
 
 class Browser:

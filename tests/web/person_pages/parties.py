@@ -1,4 +1,4 @@
-"""The parties around a person server under test: an agent provider, an agent and a resource that sign for themselves."""
+"""The parties around a person server under test: an agent provider, an agent and a resource, with keys of their own."""
 
 from __future__ import annotations
 

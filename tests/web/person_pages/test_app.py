@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 import pytest
@@ -111,6 +112,32 @@ async def test_a_body_that_is_no_form_of_ours_is_refused_with_a_page(
     response = await browser.client.post(path, content=content, headers={"content-type": media_type})
     assert response.status_code == status
     assert "<h1>" in response.text
+
+
+async def test_nothing_that_is_sent_makes_the_server_fail(site: Site, browser: Browser) -> None:
+    await site.person_token()
+    path = (await browser.get(page_url(await site.ask_auth_token()))).headers["location"]
+    await browser.get(path)
+    csrf = browser.form("/sign-out")["csrf"]
+    others = "iss sub id session name credential user_handle setup_code username password new current handle code next"
+    names = sorted({*re.findall(r'name="([a-z_]+)"', browser.page), *others.split(), "callback"})
+    values = ["", "\x00", "\ufffd", "a" * 3_000, "-1", "%0d%0a", "{}", "null", "../..", "\u202e", "A1B2-C3D4", "é"]
+    chance = random.Random(1)
+    posts = ["/setup", "/sign-in", "/interaction/abcdefgh", path, "/agents/disconnect", "/agents/forget"]
+    posts += ["/security/passkeys", "/security/passkeys/remove", "/security/password", "/security/sessions/end"]
+    for _ in range(40):
+        for address in posts:
+            fields = {name: chance.choice(values) for name in chance.sample(names, 8)} | {"csrf": csrf}
+            response = await browser.post(address, fields)
+            assert response.status_code < 500, (address, fields)
+        query = (
+            f"code={chance.choice(values).encode('utf-8', 'replace').hex()}&callback={chance.choice(['x', 'https://'])}"
+        )
+        assert (await browser.get(f"/interaction/abcdefgh?{query}")).status_code < 500
+        if (await browser.get("/")).status_code != 200:
+            await browser.sign_in()
+            await browser.get("/")
+            csrf = browser.form("/sign-out")["csrf"]
 
 
 async def test_static_files_are_kept_by_their_fingerprint(browser: Browser) -> None:

@@ -120,7 +120,9 @@ async def test_what_is_asked_about_the_person_is_in_the_words_of_this_server(sit
 
 @pytest.mark.spec("#untrusted-input", "#consent-presentation")
 async def test_markup_in_a_justification_is_shown_as_text(site: Site, browser: Browser) -> None:
-    hostile = "<script>alert(1)</script> <img src=x onerror=alert(1)> [go](https://evil.example) ![i](https://evil.example)"
+    hostile = (
+        "<script>alert(1)</script> <img src=x onerror=alert(1)> [go](https://evil.example) ![i](https://evil.example)"
+    )
     answer = await site.ask_auth_token(justification=hostile)
     response = await browser.get(page_url(answer))
     await browser.get(response.headers["location"])
@@ -183,9 +185,7 @@ async def test_a_second_click_changes_nothing_and_shows_the_first(site: Site, br
 
 @pytest.mark.spec("#user-interaction", "#interaction-callback-errors")
 @pytest.mark.parametrize(("decision", "query"), [("approve", ""), ("deny", "?error=access_denied")])
-async def test_the_browser_goes_on_to_the_callback(
-    site: Site, browser: Browser, decision: str, query: str
-) -> None:
+async def test_the_browser_goes_on_to_the_callback(site: Site, browser: Browser, decision: str, query: str) -> None:
     callback = f"{site.parties.ap}/callback"
     answer = await site.ask_person_token()
     path = (await browser.get(f"{page_url(answer)}&callback={callback}")).headers["location"]

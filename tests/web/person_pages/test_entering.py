@@ -117,9 +117,7 @@ async def test_the_passkey_of_another_page_makes_no_account(site: Site) -> None:
     made = authenticator.create(_options(attacker))
     handle = attacker.form("/setup")["user_handle"]
     await browser.get("/setup")
-    response = await browser.submit(
-        "/setup", display_name="Ana", username="ana", credential=made, user_handle=handle
-    )
+    response = await browser.submit("/setup", display_name="Ana", username="ana", credential=made, user_handle=handle)
     assert response.status_code == 400
     assert await site.app.accounts.first_run()
 
@@ -190,7 +188,14 @@ async def test_signing_in_needs_the_token_of_the_page(site: Site, browser: Brows
 
 @pytest.mark.parametrize(
     "target",
-    ["https://evil.example", "//evil.example", "/\\evil.example", "/security\r\nx: y", "/sign-out", "javascript:alert(1)"],
+    [
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "/security\r\nx: y",
+        "/sign-out",
+        "javascript:alert(1)",
+    ],
 )
 async def test_sign_in_leads_to_pages_of_this_server_only(site: Site, browser: Browser, target: str) -> None:
     stranger = site.browser()

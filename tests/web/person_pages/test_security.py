@@ -95,9 +95,7 @@ async def test_somebody_elses_session_and_passkey_are_out_of_reach(site: Site, b
     await other.get("/security")
     csrf = other.form("/sign-out")["csrf"]
     await other.submit("/security/sessions/end", session=session)
-    response = await other.post(
-        "/security/passkeys/remove", {"csrf": csrf, "id": authenticator.credential_id.hex()}
-    )
+    response = await other.post("/security/passkeys/remove", {"csrf": csrf, "id": authenticator.credential_id.hex()})
     assert response.status_code == 404
     assert (await browser.get("/security")).status_code == 200
     assert "My key" in browser.text
