@@ -18,7 +18,7 @@ class LiveWorld(World):
     dev = True
 
     @property
-    def now(self) -> float:  # type: ignore[override]
+    def now(self) -> float:
         return time.time()
 
     @now.setter
@@ -50,9 +50,9 @@ class Loopback:
     def answer(self, request: Request) -> Response:
         world = self._world
         if request.path.startswith("/.well-known/"):
-            return json_response(200, world._metadata[request.origin])
+            return json_response(200, world.metadata[request.origin])
         if request.path == "/jwks.json":
-            return json_response(200, world._keys[request.origin].to_document())
+            return json_response(200, world.keys[request.origin].to_document())
         self.requests.append(request)
         return world.servers[request.origin](request)
 

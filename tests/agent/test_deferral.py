@@ -7,13 +7,13 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from aauthlib.agent import AgentContext, OpenRequests, exchange
+from aauthlib.agent import AgentContext, AgentTokenSource, Credential, OpenRequests, exchange
 from aauthlib.agent.withdrawal import withdraw_all
 from aauthlib.deferred.polling import UnsupportedRequirement
 from aauthlib.discovery import TransportError
-from aauthlib.effects import Sleep
+from aauthlib.effects import Flow, Sleep
 from aauthlib.errors import Denied
-from aauthlib.http import Fields, Request, Response, json_response
+from aauthlib.http import Request, Response, json_response
 from aauthlib.keys import SigningKey
 from aauthlib.verification import Caller, Level
 from tests.agent.world import PS, RESOURCE, PersonServer, Resource, World, make_agent, ok, problem, requires
@@ -318,7 +318,7 @@ def test_the_person_is_asked_while_the_request_is_held_and_a_withdrawal_reaches_
 ) -> None:
     resource.respond = Held(resource)
     ps.polls = 3
-    ps.refuse = lambda path, body: ps._person(ps.callers[-1], body) if path == "/person" else None
+    ps.refuse = lambda path, body: ps.person_token(ps.callers[-1], body) if path == "/person" else None
     opened = OpenRequests()
     world.interrupt_at = lambda effect: isinstance(effect, Sleep) and bool(world.directed)
     with pytest.raises(KeyboardInterrupt):
@@ -357,22 +357,24 @@ def test_a_denial_withdraws_the_held_request(world: World, resource: Resource, p
     assert world.sent[-1].method == "DELETE" and world.sent[-1].origin == RESOURCE
 
 
+def together(world: World, flows: list[Flow[Response]]) -> None:
+    """Run flows side by side, one effect of each in turn; all of them must end in a `200`."""
+    answers: list[object] = [None] * len(flows)
+    running = set(range(len(flows)))
+    while running:
+        for index in sorted(running):
+            try:
+                answers[index] = world.perform(flows[index].send(answers[index]))
+            except StopIteration as end:
+                assert end.value.status == 200
+                running.discard(index)
+
+
 def test_requests_that_meet_a_challenge_at_once_ask_the_person_once(
     world: World, resource: Resource, ps: PersonServer, agent: AgentContext
 ) -> None:
     resource.respond = needs_person
-    flows = [exchange(agent, Request("GET", f"{RESOURCE}/{n}", Fields())) for n in range(5)]
-    answers: list[object] = [None] * 5
-    done = 0
-    while done < 5:
-        for index, flow in enumerate(flows):
-            if flow.gi_frame is None:
-                continue
-            try:
-                answers[index] = world._perform(flow.send(answers[index]))
-            except StopIteration as end:
-                assert end.value.status == 200
-                done += 1
+    together(world, [exchange(agent, Request("GET", f"{RESOURCE}/{n}")) for n in range(5)])
     assert [path for path, _ in ps.bodies] == ["/person"]
 
 
@@ -407,3 +409,69 @@ def test_a_key_that_changes_while_the_person_decides_costs_one_more_round_and_no
     world.servers[PS] = handle
     assert fetch().status == 200
     assert resource.callers[-1].key != agent_key.public
+
+
+@pytest.mark.spec("#deferred-auth-token")
+def test_a_resource_token_that_is_repeated_in_a_poll_is_redeemed_once(
+    world: World, resource: Resource, ps: PersonServer, fetch: Fetch
+) -> None:
+    resource.respond = held = Held(resource)
+    late = [1, 2, 3]
+
+    def respond(request: Request, caller: Caller) -> Response:
+        if caller.auth_token is not None and late:
+            late.pop()
+            return json_response(
+                202, {"status": "pending"}, headers=[("aauth-requirement", held.header or ""), *WAITING]
+            )
+        return held(request, caller)
+
+    resource.respond = respond
+    assert fetch().status == 200
+    assert [path for path, _ in ps.bodies] == ["/person", "/token"]
+
+
+@pytest.mark.spec("#re-authorization", "#deferred-auth-token")
+def test_an_auth_token_for_a_key_the_agent_no_longer_has_is_not_presented(
+    world: World, resource: Resource, ps: PersonServer, agent: AgentContext, fetch: Fetch
+) -> None:
+    old = agent.source.key  # type: ignore[attr-defined]
+    resource.respond = lambda request, caller: (
+        ok() if caller.auth_token else resource.challenge(caller) if caller.presented else requires("person-token")
+    )
+    honest = ps.handle
+
+    def handle(request: Request) -> Response:
+        answer = honest(request)
+        if request.path == "/token" and agent.source.key is old:  # type: ignore[attr-defined]
+            agent.source.key = SigningKey.generate(kid="a2")  # type: ignore[attr-defined]
+            world.publish("https://agent.example", agent.source.key, old)  # type: ignore[attr-defined]
+            agent.credentials.adopt(world.drive(agent.source.obtain()))
+        return answer
+
+    world.servers[PS] = handle
+    assert fetch().status == 200
+    assert resource.callers[-1].key == agent.source.key.public  # type: ignore[attr-defined]
+
+
+class SlowSource:
+    """A source that takes its time, and counts."""
+
+    dates_tokens = False
+
+    def __init__(self, inner: AgentTokenSource) -> None:
+        self.inner, self.count = inner, 0
+
+    def obtain(self, *, clock_offset_s: float = 0.0) -> Flow[Credential]:
+        self.count += 1
+        yield Sleep(1.0)
+        return (yield from self.inner.obtain())
+
+    def spawn(self, parent: Credential, discriminator: str, key: SigningKey) -> Flow[Credential]:
+        return self.inner.spawn(parent, discriminator, key)
+
+
+def test_requests_at_once_refresh_the_agent_token_once(world: World, resource: Resource, agent: AgentContext) -> None:
+    agent.source = source = SlowSource(agent.source)
+    together(world, [exchange(agent, Request("GET", f"{RESOURCE}/{n}")) for n in range(5)])
+    assert source.count == 1

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from aauthlib.agent import AgentError, ChallengeInvalid
+from aauthlib.agent import AgentContext, AgentError, ChallengeInvalid
+from aauthlib.agent.authorization import authorize
 from aauthlib.errors import AAuthError
 from aauthlib.http import Fields, Request, Response, json_response
 from aauthlib.keys import SigningKey
@@ -158,6 +159,40 @@ def test_an_auth_token_of_another_issuer_is_never_presented(
     ps.auth_claims = {"iss": evil, "ps": evil}
     with pytest.raises(ChallengeInvalid, match="issued by another server"):
         fetch()
+
+
+@pytest.mark.spec("#auth-token-response-verification")
+def test_an_auth_token_of_the_access_server_that_names_another_person_server_is_never_presented(
+    world: World, resource: Resource, ps: PersonServer, fetch: Fetch
+) -> None:
+    access = "https://as.example"
+    world.publish(access, ps.key)
+    challenging(resource, lambda caller: resource.challenge(caller, access_server=access))
+    ps.auth_claims = {"iss": access, "dwk": "aauth-access.json", "ps": "https://evil.example"}
+    with pytest.raises(ChallengeInvalid, match="another person server"):
+        fetch()
+
+
+@pytest.mark.spec("#person-token-verification")
+def test_a_person_token_of_another_person_server_is_never_presented(
+    world: World, resource: Resource, ps: PersonServer, fetch: Fetch
+) -> None:
+    evil = "https://evil.example"
+    world.publish(evil, ps.key)
+    resource.respond = lambda request, caller: requires("person-token")
+    ps.person_claims = {"iss": evil}
+    with pytest.raises(ChallengeInvalid, match="another person server"):
+        fetch()
+
+
+@pytest.mark.spec("#authorization-endpoint-request")
+def test_a_person_token_is_not_taken_to_an_authorization_endpoint_elsewhere(
+    world: World, ps: PersonServer, agent: AgentContext
+) -> None:
+    Resource(world, metadata={"authorization_endpoint": "https://evil.example/authorize"})
+    with pytest.raises(ChallengeInvalid, match="another origin"):
+        world.drive(authorize(agent, RESOURCE, "calendar.read"))
+    assert world.sent == []
 
 
 @pytest.mark.spec("#person-token-verification")

@@ -62,7 +62,7 @@ def test_the_source_of_tokens_follows_the_mode() -> None:
     own = source_of(ME, key, clock=lambda: 0.0)
     assert isinstance(own, SelfIssued) and own.ps == ME.ps
     for mode in ("two-key", "single-key"):
-        identity = Identity(agent="aauth:i@ap.example", issuer="https://ap.example", mode=mode)  # type: ignore[arg-type]
+        identity = Identity(agent="aauth:i@ap.example", issuer="https://ap.example", mode=mode)
         source = source_of(identity, key, clock=lambda: 0.0)
         assert isinstance(source, Enrolled) and source.mode == mode
 

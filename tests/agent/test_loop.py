@@ -558,9 +558,31 @@ def test_a_new_key_ends_every_token_of_the_old_one(
     new_key = SigningKey.generate(kid="a2")
     agent.source.key = new_key  # type: ignore[attr-defined]
     world.publish("https://agent.example", new_key)
-    world.now += 3400
+    agent.credentials.adopt(world.drive(agent.source.obtain()))
     assert fetch().status == 200
     assert resource.callers[-1].key == new_key.public
+    assert [path for path, _ in ps.bodies] == ["/person", "/person"]
+
+
+@pytest.mark.spec("#scheme-rejection")
+def test_a_pseudonym_that_is_rate_limited_stays_one(
+    world: World, resource: Resource, agent_key: SigningKey, fetch: Fetch
+) -> None:
+    resource.respond = lambda request, caller: problem(429, "rate_limited", accept_signature_scheme="jwt")
+    assert fetch(by=make_agent(world, agent_key, opening=Level.PSEUDONYM)).status == 429
+    assert resource.levels == [Level.PSEUDONYM]
+
+
+@pytest.mark.spec("#auth-token-usage")
+def test_an_auth_token_of_one_mission_is_not_used_in_another(
+    resource: Resource, ps: PersonServer, fetch: Fetch
+) -> None:
+    resource.respond = needs_grant(resource)
+    missions = [GrantPreferences(mission_s256=digest * 43) for digest in "ab"]
+    for mission in missions:
+        fetch(preferences=mission)
+    granted = [caller.auth_token.mission_s256 for caller in resource.callers if caller.auth_token]
+    assert granted == [mission.mission_s256 for mission in missions]
 
 
 def test_memory_is_bounded(world: World, agent: AgentContext) -> None:

@@ -29,24 +29,26 @@ PS = "https://ps.example"
 class InProcess:
     """A transport that hands requests to the provider."""
 
-    provider: AgentProvider
+    def __init__(self, store: SQLProviderStore) -> None:
+        self.store = store
+        self.provider: AgentProvider | None = None
 
     async def send(self, effect: Send) -> Response:
-        request = effect.request
-        if request.origin != AP:
+        request, provider = effect.request, self.provider
+        if request.origin != AP or provider is None:
             raise TransportError("Only the provider is here.")
         try:
             match request.path:
                 case "/.well-known/aauth-agent.json":
-                    return json_response(200, dump_metadata(self.provider.metadata()))
+                    return json_response(200, dump_metadata(provider.metadata()))
                 case "/.well-known/jwks.json" | "/jwks.json":
-                    return json_response(200, (await self.provider.jwks()).to_document())
+                    return json_response(200, (await provider.jwks()).to_document())
                 case "/enroll":
-                    return await self.provider.enroll(request)
+                    return await provider.enroll(request)
                 case "/refresh":
-                    return await self.provider.refresh(request)
+                    return await provider.refresh(request)
                 case "/subagent":
-                    return await self.provider.subagent(request)
+                    return await provider.subagent(request)
         except AAuthError as error:
             return error_response(error)
         return Response(404)
@@ -55,9 +57,9 @@ class InProcess:
 @pytest.fixture
 async def wire(tmp_path: Path) -> AsyncIterator[AsyncWire]:
     database = await Database.open(f"sqlite:///{tmp_path}/provider.db")
-    transport = InProcess()
+    transport = InProcess(SQLProviderStore(database))
     wire = AsyncWire(transport, Directory(clock=time.time))
-    transport.provider = AgentProvider(AP, store=SQLProviderStore(database), wire=wire, clock=time.time)
+    transport.provider = AgentProvider(AP, store=transport.store, wire=wire, clock=time.time)
     yield wire
     await wire.settle()
     await database.close()
@@ -82,7 +84,7 @@ async def test_a_provider_that_wants_an_invitation_says_so(wire: AsyncWire) -> N
     transport = wire.transport
     assert isinstance(transport, InProcess)
     transport.provider = AgentProvider(
-        AP, store=transport.provider._store, wire=wire, clock=time.time, gate=InvitationCodes(["welcome"])
+        AP, store=transport.store, wire=wire, clock=time.time, gate=InvitationCodes(["welcome"])
     )
     with pytest.raises(EnrolmentFailed, match="by invitation"):
         await wire.run(enroll(AP, SigningKey.generate(), clock=time.time))

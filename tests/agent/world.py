@@ -61,16 +61,16 @@ class World:
         self.slept: list[float] = []
         self.answer: str | None = None
         self.interrupt_at: Callable[[Effect], bool] = lambda effect: False
-        self._metadata: dict[str, dict[str, Any]] = {}
-        self._keys: dict[str, JWKS] = {}
+        self.metadata: dict[str, dict[str, Any]] = {}
+        self.keys: dict[str, JWKS] = {}
 
     def clock(self) -> float:
         return self.now
 
     def publish(self, issuer: str, *keys: SigningKey, **metadata: Any) -> None:
-        self._metadata[issuer] = {"issuer": issuer, "jwks_uri": f"{issuer}/jwks.json", **metadata}
-        self._keys[issuer] = JWKS.of(*keys)
-        self.directory = StaticDirectory(metadata=self._metadata, keys=self._keys)
+        self.metadata[issuer] = {"issuer": issuer, "jwks_uri": f"{issuer}/jwks.json", **metadata}
+        self.keys[issuer] = JWKS.of(*keys)
+        self.directory = StaticDirectory(metadata=self.metadata, keys=self.keys)
 
     def sent_to(self, origin: str) -> list[Request]:
         return [request for request in self.sent if request.origin == origin]
@@ -89,12 +89,12 @@ class World:
                 flow.close()
                 raise KeyboardInterrupt
             try:
-                answer = self._perform(effect)
+                answer = self.perform(effect)
             except AAuthError as error:
                 failure = error
         pytest.fail("The flow never ends.")
 
-    def _perform(self, effect: Effect) -> Any:
+    def perform(self, effect: Effect) -> Any:
         match effect:
             case Send(request=request):
                 self.sent.append(request)
@@ -236,7 +236,7 @@ class PersonServer:
         if request.path == "/interaction":
             assert self.relay is not None
             return self.relay(body)
-        answer = self._person(caller, body) if request.path == "/person" else self._auth(caller, body)
+        answer = self.person_token(caller, body) if request.path == "/person" else self.auth_token(caller, body)
         return self.deferred(answer) if self.polls else answer
 
     def deferred(self, answer: Response) -> Response:
@@ -260,7 +260,7 @@ class PersonServer:
             return PublicKey.from_jwk(claims["cnf"]["jwk"])
         return caller.key
 
-    def _person(self, caller: Caller, body: Mapping[str, Any]) -> Response:
+    def person_token(self, caller: Caller, body: Mapping[str, Any]) -> Response:
         self.issued += 1
         text = issue_person_token(
             self.key,
@@ -277,7 +277,7 @@ class PersonServer:
             text = resigned(text, self.key, **self.person_claims)
         return json_response(200, {"person_token": text, "expires_in": self.lifetime_s})
 
-    def _auth(self, caller: Caller, body: Mapping[str, Any]) -> Response:
+    def auth_token(self, caller: Caller, body: Mapping[str, Any]) -> Response:
         resource_token, presented = claims_of(body["resource_token"]), claims_of(body["presented_token"])
         assert resource_token["presented_jti"] == presented["jti"]
         self.issued += 1

@@ -10,18 +10,20 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio
 import pytest
 
 from aauthlib import jws
 from aauthlib.agent import AsyncAgent, GrantPreferences
+from aauthlib.deferred.polling import PollPolicy, follow
 from aauthlib.errors import AAuthError, Denied, InvalidPresentedToken, InvalidRequest
-from aauthlib.http import Response
-from tests.interop.world import PS, RS, World, exchanges, open_world, process
+from aauthlib.http import Request, Response
+from aauthlib.httpsig import JWT, sign
+from tests.interop.world import PS, RS, World, exchanges, open_world, process, signed_lines
 
 pytestmark = pytest.mark.interop
 
@@ -48,20 +50,17 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield opened
 
 
-async def polled(world: World, agent: AsyncAgent, response: Response) -> Response:
-    """The terminal answer at the pending URL of `response`."""
-    location = response.headers.get("location")
-    with anyio.fail_after(20):
-        while response.status == 202:
-            await anyio.sleep(0.05)
-            response = await world.signed(agent, "GET", location or "")
-    return response
-
-
 async def proposed(world: World, agent: AsyncAgent) -> Response:
     """The answer to a mission that the agent proposes."""
-    mission = json.dumps({"description": "Read and change the **data**.", "resources": [RS]}).encode()
-    return await polled(world, agent, await world.signed(agent, "POST", MISSIONS, mission))
+    document = json.dumps({"description": "Read and change the **data**.", "resources": [RS]}).encode()
+    first = await world.signed(agent, "POST", MISSIONS, document)
+    token = await agent.agent_token()
+
+    def signed(request: Request) -> Request:
+        return sign(request, world.agent_key, JWT(token.raw), created=int(time.time()))
+
+    policy = PollPolicy(deadline_s=20)
+    return await agent.wire.run(follow(first, url=MISSIONS, sign=signed, clock=time.time, policy=policy))
 
 
 async def on_mission(world: World) -> AsyncAgent:
@@ -71,10 +70,6 @@ async def on_mission(world: World) -> AsyncAgent:
     approved = await proposed(world, stranger)
     assert approved.status == 200, approved.body
     return world.agent(preferences=GrantPreferences(mission_s256=approved.json()["s256"]))
-
-
-def signed_lines(agent: AsyncAgent) -> list[tuple[str, str, int]]:
-    return [exchange.line for exchange in exchanges(agent) if "signature-key" in exchange.request.headers]
 
 
 @pytest.mark.spec("#person-token-endpoint", "#person-token-verification")

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from aauthlib import jws
-from aauthlib.agent import AsyncAgent
 from aauthlib.deferred.polling import UnsupportedRequirement
 from aauthlib.effects import Answer, Direct
 from aauthlib.errors import Denied, InvalidResourceToken
@@ -24,7 +23,7 @@ from aauthlib.http import Request
 from aauthlib.resource import issuing
 from aauthlib.tokens import AuthToken, PersonToken, issue_resource_token
 from tests.conftest import NODE_PEERS
-from tests.interop.world import PS, RS, Exchange, World, deliver, exchanges, open_world, process
+from tests.interop.world import PS, RS, Exchange, World, deliver, exchanges, open_world, process, signed_lines
 
 pytestmark = pytest.mark.interop
 
@@ -78,11 +77,6 @@ def earlier_claim(monkeypatch: pytest.MonkeyPatch) -> None:
         return jws.sign(token.header, {**token.payload, "person_token_jti": person_tokens[holder]}, key)
 
     monkeypatch.setattr(issuing, "issue_resource_token", issue)
-
-
-def signed_lines(agent: AsyncAgent) -> list[tuple[str, str, int]]:
-    """What the agent sent but for looking up metadata and keys."""
-    return [exchange.line for exchange in exchanges(agent) if "signature-key" in exchange.request.headers]
 
 
 def claims_of(exchange: Exchange, member: str) -> dict[str, Any]:

@@ -100,10 +100,6 @@ class Mapped:
     async def aclose(self) -> None:
         await self.inner.aclose()
 
-    @property
-    def lines(self) -> list[tuple[str, str, int]]:
-        return [exchange.line for exchange in self.seen]
-
 
 async def _soon(seconds: float) -> None:
     """A peer's Retry-After is for people who take their time."""
@@ -184,18 +180,16 @@ class World:
         return await deliver(agent.wire, sign(request, self.agent_key, JWT(token.raw), created=int(time.time())))
 
 
-def seen(agent: AsyncAgent) -> list[tuple[str, str, int]]:
-    """What the agent sent and what came back: method, URL, status."""
-    transport = agent.wire.transport
-    assert isinstance(transport, Mapped)
-    return transport.lines
-
-
 def exchanges(agent: AsyncAgent) -> list[Exchange]:
     """What the agent sent and what came back."""
     transport = agent.wire.transport
     assert isinstance(transport, Mapped)
     return transport.seen
+
+
+def signed_lines(agent: AsyncAgent) -> list[tuple[str, str, int]]:
+    """Method, URL and status of what the agent sent, but for looking up metadata and keys."""
+    return [exchange.line for exchange in exchanges(agent) if "signature-key" in exchange.request.headers]
 
 
 @asynccontextmanager

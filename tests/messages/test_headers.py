@@ -1,14 +1,14 @@
-"""The small headers, each with one reader and one writer."""
-
 from __future__ import annotations
 
+from collections.abc import Callable
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aauthlib.errors import SIGNATURE_ERRORS, InvalidInput, InvalidRequest
+from aauthlib.errors import SIGNATURE_ERRORS, AAuthError, InvalidInput, InvalidRequest, SignatureError
 from aauthlib.http import Fields
 from aauthlib.messages.headers import (
     accepted_tokens,
@@ -24,58 +24,91 @@ from aauthlib.messages.headers import (
 )
 
 NOW = 1_800_000_000.0
-TOKEN = st.from_regex(r"[A-Za-z*][A-Za-z0-9!#$%&'*+\-.^_`|~:/]{0,12}", fullmatch=True)
-TOKEN68 = st.from_regex(r"[A-Za-z0-9\-._~+/]{1,40}={0,2}", fullmatch=True)
+_PIECES = [
+    *'=;,"()?:@%*._-0a \t\\', "error", "invalid_jwt", "invalid_input", "required_input", "wait", "AAuth", "aauth ", "=10",
+    '("@method" "x")', "@99999999999999", "?1", ":YQ==:", '%"%c3%a9"', "1.5", "é", "\xff", "Mon, 01 Jan 2020 00:00:00 ",
+    "+9999", "-99999999999999", "GMT", "99999999999",
+]  # fmt: skip
+GARBAGE = st.text(st.characters(max_codepoint=255), max_size=60) | st.lists(st.sampled_from(_PIECES), max_size=14).map(
+    "".join
+)
 
 
-@pytest.mark.spec("#aauth-capabilities", "signature-key#4.1", "signature-key#4.2")
-@given(st.lists(TOKEN, min_size=1, max_size=5))
-def test_a_list_of_tokens_reads_as_it_was_written(tokens: list[str]) -> None:
-    headers = Fields({"accept-signature-alg": serialize_tokens(tokens), "aauth-capabilities": serialize_tokens(tokens)})
-    assert accepted_tokens(headers, "accept-signature-alg") == tuple(tokens)
-    assert parse_capabilities(headers) == frozenset(tokens)
+@pytest.mark.parametrize(
+    ("header", "parse"),
+    [
+        ("aauth-access", parse_access),
+        ("authorization", parse_session_token),
+        ("aauth-capabilities", parse_capabilities),
+        ("accept-signature-scheme", lambda fields: accepted_tokens(fields, "accept-signature-scheme")),
+        ("signature-error", parse_signature_error),
+        ("prefer", lambda fields: parse_prefer_wait(fields, most_s=50)),
+        ("retry-after", lambda fields: parse_retry_after(fields, now=NOW, default_s=5)),
+    ],
+)
+@given(value=GARBAGE)
+def test_garbage_in_a_header_is_an_error_of_ours_or_nothing(
+    header: str, parse: Callable[[Fields], Any], value: str
+) -> None:
+    try:
+        parse(Fields({header: value}))
+    except AAuthError as error:
+        assert len(value) < 16 or value not in str(error)
+
+
+# --------------------------------------------------------------------------- lists of tokens
 
 
 @pytest.mark.spec("#aauth-capabilities")
-def test_without_the_header_no_capability_is_assumed() -> None:
-    assert parse_capabilities(Fields()) == frozenset()
-    assert accepted_tokens(Fields(), "accept-signature-scheme") is None
+def test_capabilities_are_read_as_they_are_written() -> None:
+    written = serialize_tokens(["interaction", "clarification"])
+
+    assert written == "interaction, clarification"
+    assert parse_capabilities(Fields({"AAuth-Capabilities": written})) == {"interaction", "clarification"}
 
 
 @pytest.mark.spec("#aauth-capabilities")
-def test_what_is_not_recognised_in_a_list_is_ignored() -> None:
-    headers = Fields({"aauth-capabilities": 'interaction;level=2, "text", (a b), 5, payment'})
-    assert parse_capabilities(headers) == {"interaction", "payment"}
-    assert parse_capabilities(Fields({"aauth-capabilities": "interaction,,"})) == frozenset()
+def test_parameters_and_values_that_are_not_known_do_not_spoil_the_others() -> None:
+    fields = Fields({"aauth-capabilities": 'interaction;depth=3, telepathy, "payment", 7'})
+
+    assert parse_capabilities(fields) == {"interaction", "telepathy"}
 
 
+@pytest.mark.parametrize("value", [None, "", "interaction,,", "é", "(interaction"])
 @pytest.mark.spec("#aauth-capabilities")
-def test_a_list_may_be_spread_over_lines() -> None:
-    headers = Fields([("AAuth-Capabilities", "interaction"), ("aauth-capabilities", "clarification")])
-    assert parse_capabilities(headers) == {"interaction", "clarification"}
+def test_without_a_readable_header_no_capability_is_assumed(value: str | None) -> None:
+    fields = Fields({} if value is None else {"aauth-capabilities": value})
+
+    assert parse_capabilities(fields) == frozenset()
+
+
+@pytest.mark.spec("signature-key#4.1")
+def test_a_list_over_several_lines_is_one_list() -> None:
+    fields = Fields([("accept-signature-scheme", "hwk"), ("accept-signature-scheme", "jwt")])
+
+    assert accepted_tokens(fields, "accept-signature-scheme") == ("hwk", "jwt")
+
+
+@pytest.mark.spec("signature-key#4.1", "signature-key#4.2")
+def test_an_advisory_header_that_is_absent_or_malformed_says_nothing() -> None:
+    assert accepted_tokens(Fields(), "accept-signature-alg") is None
+    assert accepted_tokens(Fields({"accept-signature-alg": "ES256,"}), "accept-signature-alg") is None
 
 
 # --------------------------------------------------------------------------- session tokens
 
 
 @pytest.mark.spec("#aauth-access")
-@given(TOKEN68)
-def test_a_session_token_is_given_and_presented(token: str) -> None:
-    assert parse_access(Fields({"aauth-access": token})) == token
-    assert parse_session_token(Fields({"authorization": session_authorization(token)})) == token
+def test_a_session_token_goes_out_as_it_came_in() -> None:
+    token = parse_access(Fields({"AAuth-Access": "abc-._~+/123=="}))
+
+    assert token == "abc-._~+/123=="
+    assert parse_session_token(Fields({"Authorization": session_authorization(token)})) == token
 
 
+@pytest.mark.parametrize("value", ["", " ", "a b", "a,b", "a\tb", "é", '"a"', "=a", "a" * 8193, "a\n"])
 @pytest.mark.spec("#aauth-access")
-def test_a_response_or_request_without_one_has_none() -> None:
-    assert parse_access(Fields()) is None
-    for value in ("Bearer x", "Basic eDp5", "aauthx y", ""):
-        assert parse_session_token(Fields({"authorization": value})) is None
-    assert parse_session_token(Fields()) is None
-
-
-@pytest.mark.spec("#aauth-access", "#untrusted-input")
-@pytest.mark.parametrize("value", ["", " ", "a b", "a,b", "a\tb", '"a"', "é", "a\x00", "=", "a=b", "x" * 9000, "a;b"])
-def test_a_malformed_session_token_is_refused(value: str) -> None:
+def test_a_session_token_that_is_no_token68_is_refused(value: str) -> None:
     with pytest.raises(InvalidRequest):
         parse_access(Fields({"aauth-access": value}))
     with pytest.raises(InvalidRequest):
@@ -83,147 +116,135 @@ def test_a_malformed_session_token_is_refused(value: str) -> None:
 
 
 @pytest.mark.spec("#aauth-access")
-def test_more_than_one_credential_is_refused() -> None:
-    with pytest.raises(InvalidRequest, match="more than one"):
-        parse_access(Fields([("aauth-access", "a"), ("aauth-access", "b")]))
-    for other in ("AAuth b", "Bearer b"):
-        with pytest.raises(InvalidRequest, match="more than one"):
-            parse_session_token(Fields([("authorization", "AAuth a"), ("authorization", other)]))
+def test_two_session_tokens_are_refused() -> None:
     with pytest.raises(InvalidRequest):
-        parse_session_token(Fields({"authorization": "AAuth"}))
+        parse_access(Fields([("aauth-access", "a"), ("aauth-access", "b")]))
+    with pytest.raises(InvalidRequest):
+        parse_session_token(Fields([("authorization", "AAuth a"), ("authorization", "AAuth b")]))
+    with pytest.raises(InvalidRequest):
+        parse_session_token(Fields([("authorization", "Bearer a"), ("authorization", "AAuth b")]))
+    with pytest.raises(InvalidRequest):
+        parse_session_token(Fields({"authorization": "AAuth a, AAuth b"}))
 
 
+@pytest.mark.parametrize("value", [None, "Bearer a", "Basic YTpi", "AAuthX a", "Digest aauth a"])
 @pytest.mark.spec("#aauth-access")
-def test_the_scheme_name_is_compared_without_case() -> None:
-    assert parse_session_token(Fields({"authorization": "aAuTh  token"})) == "token"
+def test_another_authorization_is_no_session_token(value: str | None) -> None:
+    assert parse_session_token(Fields({} if value is None else {"authorization": value})) is None
+    assert parse_access(Fields()) is None
+
+
+@pytest.mark.parametrize("scheme", ["AAuth", "aauth", "AAUTH"])
+@pytest.mark.spec("#aauth-access")
+def test_the_scheme_is_read_without_regard_to_case(scheme: str) -> None:
+    assert parse_session_token(Fields({"authorization": f"{scheme}  abc"})) == "abc"
 
 
 # --------------------------------------------------------------------------- Signature-Error
 
 
-@pytest.mark.spec("signature-key#5.1", "#authentication-errors")
-@pytest.mark.parametrize("code", sorted(SIGNATURE_ERRORS))
-def test_a_signature_error_reads_as_it_was_written(code: str) -> None:
-    value = serialize_signature_error(SIGNATURE_ERRORS[code]("Why."))
-    assert value == f"error={code}"
-    assert type(parse_signature_error(Fields({"signature-error": value}))) is SIGNATURE_ERRORS[code]
+@pytest.mark.parametrize("code", SIGNATURE_ERRORS)
+@pytest.mark.spec("#authentication-errors", "signature-key#5.1", "signature-key#5.4")
+def test_every_signature_error_is_read_as_it_is_written(code: str) -> None:
+    written = serialize_signature_error(SIGNATURE_ERRORS[code]("why"))
+
+    read = parse_signature_error(Fields({"signature-error": written}))
+
+    assert written == f"error={code}"
+    assert type(read) is SIGNATURE_ERRORS[code]
 
 
-@pytest.mark.spec("signature-key#5.1", "#covered-components")
-def test_invalid_input_says_what_is_required() -> None:
-    required = ("@method", "content-digest", "x-a")
-    value = serialize_signature_error(InvalidInput("Why.", required_input=required))
-    assert value == 'error=invalid_input, required_input=("@method" "content-digest" "x-a")'
-    read = parse_signature_error(Fields({"signature-error": value}))
+@pytest.mark.spec("signature-key#5.4")
+def test_required_input_is_told_and_read() -> None:
+    written = serialize_signature_error(InvalidInput("x", required_input=["@method", "signature-key"]))
+
+    read = parse_signature_error(Fields({"signature-error": written}))
+
+    assert written == 'error=invalid_input, required_input=("@method" "signature-key")'
     assert isinstance(read, InvalidInput)
-    assert read.required_input == required
+    assert read.required_input == ("@method", "signature-key")
 
 
-@pytest.mark.spec("signature-key#5.1", "#untrusted-input")
 @pytest.mark.parametrize(
-    "value",
-    [
-        "",
-        'error="invalid_key"',
-        "error",
-        "error=unknown_code",
-        "x=y",
-        "error=(a)",
-        "é",
-        "error=",
-        "error=?1",
-    ],
+    "value", [None, "", "error", "error=novel", 'error="invalid_jwt"', "invalid_jwt", "error=(invalid_jwt)", "é"]
 )
-def test_a_signature_error_that_cannot_be_read_is_none(value: str) -> None:
-    assert parse_signature_error(Fields({"signature-error": value})) is None
-    assert parse_signature_error(Fields()) is None
+@pytest.mark.spec("signature-key#5.1")
+def test_a_signature_error_that_cannot_be_read_is_none(value: str | None) -> None:
+    assert parse_signature_error(Fields({} if value is None else {"signature-error": value})) is None
 
 
-@pytest.mark.spec("#untrusted-input")
-@pytest.mark.parametrize(
-    "required",
-    [
-        "",
-        ", required_input",
-        ", required_input=x",
-        ", required_input=(1 a)",
-        ", required_input=()",
-    ],
-)
-def test_a_required_input_that_cannot_be_read_is_empty(required: str) -> None:
-    read = parse_signature_error(Fields({"signature-error": f"error=invalid_input{required}"}))
+@pytest.mark.parametrize("value", ['required_input="x"', "required_input=(x 7)", "required_input", "novelty=1"])
+@pytest.mark.spec("signature-key#5.1")
+def test_members_that_cannot_be_used_do_not_hide_the_code(value: str) -> None:
+    read = parse_signature_error(Fields({"signature-error": f"error=invalid_input, {value}"}))
+
     assert isinstance(read, InvalidInput)
     assert read.required_input == ()
 
 
-# --------------------------------------------------------------------------- Prefer and Retry-After
+def test_no_signature_error_repeats_what_the_other_party_wrote() -> None:
+    read = parse_signature_error(Fields({"signature-error": 'error=invalid_jwt, detail="<script>"'}))
+
+    assert isinstance(read, SignatureError)
+    assert "script" not in str(read)
 
 
-@pytest.mark.spec("#initial-request", "#polling-with-get")
+# --------------------------------------------------------------------------- Prefer, Retry-After
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
-        ("wait=45", 45),
-        ("wait=0", 0),
+        ("wait=10", 10),
+        ('wait="10"', 10),
         ("respond-async, wait=10", 10),
-        ("WAIT = 7", 7),
-        ('wait="9"', 9),
-        ("wait=10;foo=bar", 10),
-        ("wait=99999", 50),
-        ("", 0),
-        ("wait", 0),
-        ("wait=-5", 0),
-        ("wait=soon", 0),
+        ("wait=10, respond-async", 10),
+        ("Wait = 10", 10),
+        ("wait=10; strict", 10),
+        ("wait=999999", 50),
+        ("wait=0", 0),
+        ("wait=-1", 0),
         ("wait=1.5", 0),
-        ("nowait=5", 0),
-        ("wait=1234567", 0),
-        ("wait=\u0663", 0),
-        ("x" * 2000 + ", wait=5", 0),
+        ("wait=99999999999999", 0),
+        ("wait", 0),
+        ("await=10", 0),
+        ("respond-async; wait=10", 0),
+        ("x" * 2000 + ", wait=10", 0),
+        ("", 0),
     ],
 )
-def test_prefer_wait(value: str, seconds: int) -> None:
+@pytest.mark.spec("#initial-request", "#polling-with-get")
+def test_how_long_a_caller_waits_is_bounded_by_this_side(value: str, seconds: int) -> None:
     assert parse_prefer_wait(Fields({"prefer": value}), most_s=50) == seconds
 
 
 @pytest.mark.spec("#initial-request")
-def test_who_does_not_say_does_not_wait() -> None:
+def test_a_caller_that_does_not_say_does_not_wait() -> None:
     assert parse_prefer_wait(Fields(), most_s=50) == 0
 
 
-@pytest.mark.spec("#pending-response", "#polling-with-get")
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
-        ("0", 0.0),
-        ("30", 30.0),
-        (formatdate(NOW + 90, usegmt=True), 90.0),
-        (formatdate(NOW - 90, usegmt=True), 0.0),
-        ("", 5.0),
-        ("-3", 5.0),
-        ("1.5", 5.0),
-        ("soon", 5.0),
-        ("9" * 30, 5.0),
-        ("Mon, 99 Foo 2027 00:00:00 GMT", 5.0),
-        ("Tue, 20 Apr 2021 02:07:55 +999999999999", 5.0),
+        ("0", 0),
+        ("120", 120),
+        (formatdate(NOW + 90, usegmt=True), 90),
+        (formatdate(NOW - 90, usegmt=True), 0),
+        ("Fri, 15 Jan 2027 08:01:30 -0000", 90),
+        ("soon", 5),
+        ("-1", 5),
+        ("1.5", 5),
+        ("12345678901", 5),
+        ("Mon, 01 Jan 2020 00:00:00 +99999999999999", 5),
+        ("Mon, 01 Jan 99999 00:00:00 GMT", 5),
+        ("", 5),
     ],
 )
-def test_retry_after(value: str, seconds: float) -> None:
-    assert parse_retry_after(Fields({"retry-after": value}), now=NOW, default_s=5.0) == seconds
+@pytest.mark.spec("#polling-with-get")
+def test_retry_after_is_seconds_or_a_date(value: str, seconds: float) -> None:
+    assert parse_retry_after(Fields({"retry-after": value}), now=NOW, default_s=5) == seconds
 
 
 @pytest.mark.spec("#polling-with-get")
 def test_without_retry_after_the_default_holds() -> None:
-    assert parse_retry_after(Fields(), now=NOW, default_s=5.0) == 5.0
-
-
-@pytest.mark.spec("#untrusted-input")
-@given(
-    st.text(max_size=40)
-    | st.from_regex(r"(Mon, )?\d{1,3} (Jan|Foo) \d{1,6} \d{1,3}:\d{1,3}(:\d{1,3})? ?([+-]\d{1,9}|GMT)?")
-)
-def test_no_value_makes_a_reader_fail(value: str) -> None:
-    headers = Fields(dict.fromkeys(("retry-after", "prefer", "aauth-capabilities", "signature-error"), value))
-    assert parse_retry_after(headers, now=NOW, default_s=5.0) >= 0
-    assert 0 <= parse_prefer_wait(headers, most_s=50) <= 50
-    parse_capabilities(headers)
-    parse_signature_error(headers)
+    assert parse_retry_after(Fields(), now=NOW, default_s=5) == 5

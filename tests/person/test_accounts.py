@@ -29,7 +29,7 @@ from aauthlib.person.accounts import (
     csrf_token,
 )
 from aauthlib.person.passwords import Passwords
-from aauthlib.store.accounts import AccountStore
+from aauthlib.store.accounts import SQLAccountStore
 from aauthlib.store.database import Database
 
 from .authenticator import Authenticator
@@ -56,7 +56,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 def _accounts(database: Database, clock: Clock) -> Accounts:
     cheap = Passwords(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
-    return Accounts(AccountStore(database), issuer=ISSUER, clock=clock, passwords=cheap)
+    return Accounts(SQLAccountStore(database), issuer=ISSUER, clock=clock, passwords=cheap)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ async def test_the_first_account_is_made_once_also_when_two_try_at_the_same_time
         for number in range(4):
             group.start_soon(make, number)
     assert len(made) == 1
-    assert await AccountStore(database).count_accounts() == 1
+    assert await SQLAccountStore(database).count_accounts() == 1
 
 
 async def test_a_username_is_taken_once(accounts: Accounts, ana: Account) -> None:
@@ -165,7 +165,7 @@ async def test_an_unknown_name_costs_one_hash_as_a_known_one_does(database: Data
             return bool(super().verify(hash, password))
 
     hasher = Counting(time_cost=1, memory_cost=64, parallelism=1)
-    accounts = Accounts(AccountStore(database), issuer=ISSUER, clock=clock, passwords=Passwords(hasher))
+    accounts = Accounts(SQLAccountStore(database), issuer=ISSUER, clock=clock, passwords=Passwords(hasher))
     for _ in range(2):
         with pytest.raises(SignInRefused):
             await accounts.verify_password("nobody", PASSWORD)
@@ -192,6 +192,13 @@ async def test_guessing_many_names_from_one_network_is_slowed_down(accounts: Acc
     with pytest.raises(TooManyAttempts):
         await accounts.verify_password("ana", PASSWORD, address="2001:db8::ffff")
     assert await accounts.verify_password("ana", PASSWORD, address="2001:db8:1::1")
+
+
+async def test_a_proxy_on_this_machine_is_not_taken_for_one_client(accounts: Accounts, ana: Account) -> None:
+    for number in range(FAILURES_BY_NETWORK + 1):
+        with pytest.raises(SignInRefused):
+            await accounts.verify_password(f"n{number}", "a wrong password", address="127.0.0.1")
+    assert await accounts.verify_password("ana", PASSWORD, address="127.0.0.1")
 
 
 async def test_the_password_is_not_in_the_database(accounts: Accounts, ana: Account, database: Database) -> None:

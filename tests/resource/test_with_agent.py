@@ -148,7 +148,7 @@ def test_the_person_decides_at_the_resource_and_the_session_goes_on(meeting: Mee
 
     meeting.world.interrupt_at = decide
     agent = meeting.agent()
-    assert meeting.fetch("/managed", agent).status == 200
+    assert meeting.fetch("/managed", agent).body == b"served", "the request is made again with the session it ended in"
     assert meeting.fetch("/managed", agent).body == b"served"
     meeting.world.now += 700
     for _ in range(2):

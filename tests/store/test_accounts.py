@@ -8,7 +8,8 @@ import anyio
 import pytest
 
 from aauthlib.errors import NotFound
-from aauthlib.store.accounts import Account, AccountStore, AccountTaken, Passkey, Session
+from aauthlib.store.account_records import Account, AccountTaken, Passkey, Session
+from aauthlib.store.accounts import SQLAccountStore
 from aauthlib.store.database import Database
 
 pytestmark = pytest.mark.spec("#ps-approval-endpoint-auth")
@@ -31,12 +32,12 @@ SESSION = Session(
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest) -> AccountStore:
+def store(request: pytest.FixtureRequest) -> SQLAccountStore:
     database: Database = request.getfixturevalue(request.param)
-    return AccountStore(database)
+    return SQLAccountStore(database)
 
 
-async def test_what_was_kept_is_found_as_it_was(store: AccountStore) -> None:
+async def test_what_was_kept_is_found_as_it_was(store: SQLAccountStore) -> None:
     await store.create_account(ANA, first=True, passkey=KEY)
     await store.create_session(SESSION, now=NOW)
     assert await store.account("a") == await store.account_named("ana") == ANA
@@ -45,7 +46,7 @@ async def test_what_was_kept_is_found_as_it_was(store: AccountStore) -> None:
     assert (list(await store.passkeys("a")), list(await store.sessions("a"))) == ([KEY], [SESSION])
 
 
-async def test_one_of_many_first_accounts_is_made(store: AccountStore) -> None:
+async def test_one_of_many_first_accounts_is_made(store: SQLAccountStore) -> None:
     made = []
 
     async def make(number: int) -> None:
@@ -62,14 +63,14 @@ async def test_one_of_many_first_accounts_is_made(store: AccountStore) -> None:
     assert len(made) == await store.count_accounts() == 1
 
 
-async def test_an_account_whose_passkey_is_taken_is_not_made(store: AccountStore) -> None:
+async def test_an_account_whose_passkey_is_taken_is_not_made(store: SQLAccountStore) -> None:
     await store.create_account(ANA, first=True, passkey=KEY)
     with pytest.raises(AccountTaken):
         await store.create_account(BO, first=False, passkey=replace(KEY, person_id="b"))
     assert await store.account("b") is None
 
 
-async def test_a_secret_is_the_first_one_that_was_offered(store: AccountStore) -> None:
+async def test_a_secret_is_the_first_one_that_was_offered(store: SQLAccountStore) -> None:
     offered = [bytes([number]) * 32 for number in range(4)]
     found = []
 
@@ -83,20 +84,20 @@ async def test_a_secret_is_the_first_one_that_was_offered(store: AccountStore) -
     assert found[0] in offered
 
 
-async def test_a_challenge_is_used_once_and_forgotten_after_its_time(store: AccountStore) -> None:
+async def test_a_challenge_is_used_once_and_forgotten_after_its_time(store: SQLAccountStore) -> None:
     assert await store.use_challenge("c", expires_at=NOW + 5, now=NOW)
     assert not await store.use_challenge("c", expires_at=NOW + 5, now=NOW + 1)
     assert await store.use_challenge("other", expires_at=NOW + 20, now=NOW + 6)
     assert await store.use_challenge("c", expires_at=NOW + 20, now=NOW + 6)
 
 
-async def test_a_passkey_read_before_somebody_used_it_cannot_be_used(store: AccountStore) -> None:
+async def test_a_passkey_read_before_somebody_used_it_cannot_be_used(store: SQLAccountStore) -> None:
     await store.create_account(ANA, first=True, passkey=KEY)
     assert await store.use_passkey(KEY, sign_count=4, backed_up=False, now=NOW)
     assert not await store.use_passkey(KEY, sign_count=5, backed_up=False, now=NOW)
 
 
-async def test_the_last_way_in_stays(store: AccountStore) -> None:
+async def test_the_last_way_in_stays(store: SQLAccountStore) -> None:
     await store.create_account(ANA, first=True, passkey=KEY)
     assert not await store.remove_passkey("a", KEY.credential_id)
     await store.set_password("a", "hash", keep_session=None)
@@ -105,7 +106,7 @@ async def test_the_last_way_in_stays(store: AccountStore) -> None:
         await store.remove_passkey("a", KEY.credential_id)
 
 
-async def test_a_new_password_keeps_one_session(store: AccountStore) -> None:
+async def test_a_new_password_keeps_one_session(store: SQLAccountStore) -> None:
     await store.create_account(ANA, first=True)
     await store.create_account(BO, first=False)
     for digest, person_id in (("1", "a"), ("2", "a"), ("3", "b")):
@@ -115,7 +116,7 @@ async def test_a_new_password_keeps_one_session(store: AccountStore) -> None:
     assert await store.session("3")
 
 
-async def test_sessions_past_their_time_are_dropped_when_one_begins(store: AccountStore) -> None:
+async def test_sessions_past_their_time_are_dropped_when_one_begins(store: SQLAccountStore) -> None:
     await store.create_account(ANA, first=True)
     await store.create_session(SESSION, now=NOW)
     await store.create_session(replace(SESSION, digest="later", expires_at=NOW + 99), now=NOW + 10)

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from aauthlib.deferred.machine import Event
+from aauthlib.deferred.pending import PendingRequests
 from aauthlib.store.database import Database
 from aauthlib.store.pending import SQLPendingStore
 from aauthlib.store.resource_memory import MemoryResourceStore
@@ -111,13 +113,16 @@ async def test_a_store_uses_the_waiters_it_is_given_even_while_nobody_waits() ->
         await database.close()
 
 
-async def test_two_stores_of_one_process_wake_each_others_pollers() -> None:
+async def test_what_one_part_of_a_process_decides_wakes_whoever_waits_in_another() -> None:
     waiters, looked = Waiters(poll_interval_s=3600), asyncio.Event()
-    MemoryResourceStore(lambda: 0.0, waiters=waiters)
-    wait = asyncio.create_task(waiters.wait("a", 3600, looker([False], looked)))
+    store = MemoryResourceStore(lambda: 0.0, waiters=waiters)
+    opened = await PendingRequests(store, issuer="https://r.example", clock=lambda: 0.0).open(
+        kind="test", owner="o", request={}
+    )
+    wait = asyncio.create_task(waiters.wait(opened.pending.digest, 3600, looker([False], looked)))
     await looked.wait()
 
-    waiters.wake("a")
+    await store.advance_pending(opened.pending.digest, Event.GRANT)
 
     async with asyncio.timeout(5):
         await wait

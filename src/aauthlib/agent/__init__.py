@@ -4,8 +4,9 @@
 them run one sans-I/O challenge loop, `exchange`.
 """
 
+from .async_client import AsyncAgent
 from .auth import AAuth
-from .client import Agent, AsyncAgent
+from .client import Agent
 from .context import AgentContext, AgentTokenSource, GrantPreferences, OpenRequests
 from .credentials import Credential, Credentials
 from .errors import AgentError, ChallengeInvalid, ChallengeUnmet, EnrolmentFailed, NoProgress, RequestRefused

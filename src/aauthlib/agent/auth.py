@@ -15,8 +15,9 @@ import httpx2
 from ..effects import Answer, Direct, Effect, Report, Send
 from ..errors import AAuthError, ConfigurationError
 from ..http import Fields, Request, Response
+from .async_client import AsyncAgent
 from .bridging import from_httpx
-from .client import Agent, AsyncAgent
+from .client import Agent
 from .context import OpenRequests
 from .loop import exchange
 from .sending import ResourceSend

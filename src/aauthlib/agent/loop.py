@@ -94,18 +94,19 @@ class Exchange:
         response = yield from self._send(self.request)
         if not is_deferred(response):
             return response
-        return (
-            yield from follow_through(
-                response,
-                url=self.request.url,
-                agent=self.agent,
-                deliver=self._poll,
-                direct=self._direct,
-                digest=self._digest,
-                open_requests=self.open_requests,
-                at_person_server=False,
-            )
+        ended = yield from follow_through(
+            response,
+            url=self.request.url,
+            agent=self.agent,
+            deliver=self._poll,
+            direct=self._direct,
+            digest=self._digest,
+            open_requests=self.open_requests,
+            at_person_server=False,
         )
+        # A resource that manages authorization itself may end with a session token instead of the answer
+        # (#overview-resource-managed): the request is then made again, once, presenting it.
+        return (yield from self._send(self.request)) if _is_session_grant(ended) else ended
 
     # ------------------------------------------------------------------ sending
 
@@ -390,3 +391,14 @@ class Exchange:
 
 def _shown(value: str) -> str:
     return value if len(value) <= 64 and value.isprintable() else "of an unreadable name"
+
+
+def _is_session_grant(response: Response) -> bool:
+    """Whether a deferred response ended in `{"status": "authorized"}` with a session token, not in a result."""
+    if response.status != 200 or "aauth-access" not in response.headers:
+        return False
+    try:
+        body = response.json()
+    except ValueError:
+        return False
+    return isinstance(body, dict) and body.get("status") == "authorized"

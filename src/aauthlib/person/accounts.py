@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from ..base64url import b64url_encode
 from ..effects import Clock
 from ..errors import AAuthError
-from ..store.accounts import Account, AccountStore, AccountTaken, Passkey, Session
+from ..store.account_records import Account, AccountTaken, Passkey, Session
+from .account_storage import AccountStore
 from .attempts import Attempts, network_of
 from .passkeys import PasskeyRefused, Passkeys
 from .passwords import Passwords, UnsuitablePassword

@@ -43,13 +43,16 @@ class Attempts:
 
 
 def network_of(address: str | None) -> str | None:
-    """What is limited for a client address: an IPv4 address, or the /64 that one IPv6 subscriber has."""
+    """What is limited for a client address: an IPv4 address, or the /64 that one IPv6 subscriber has.
+
+    `None` for a loopback address: that is a proxy on this machine, and limiting it would limit everybody at once.
+    """
     try:
         parsed = ip_address(address or "")
     except ValueError:
         return None
-    if isinstance(parsed, IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(IPv6Address(int(parsed) >> 64 << 64)) + "/64"
-    return str(parsed)
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    if parsed.is_loopback:
+        return None
+    return str(parsed) if parsed.version == 4 else f"{IPv6Address(int(parsed) >> 64 << 64)}/64"

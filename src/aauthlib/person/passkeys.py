@@ -36,7 +36,8 @@ from webauthn.helpers.structs import (
 from ..base64url import b64url_decode
 from ..effects import Clock
 from ..errors import AAuthError
-from ..store.accounts import Account, AccountStore, Passkey
+from ..store.account_records import Account, Passkey
+from .account_storage import AccountStore
 
 __all__ = ["CHALLENGE_LIFETIME_S", "PasskeyRefused", "Passkeys"]
 

@@ -7,7 +7,6 @@ Knows nothing of pages, cookies or agents. Sections: #ps-approval-endpoint-auth.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
@@ -28,10 +27,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..errors import AAuthError, NotFound
+from ..errors import NotFound
+from .account_records import Account, AccountTaken, Passkey, Session
 from .database import Database, schema
 
-__all__ = ["Account", "AccountStore", "AccountTaken", "Passkey", "Session"]
+__all__ = ["SQLAccountStore"]
 
 account_table = Table(
     "account",
@@ -89,54 +89,6 @@ secret_table = Table(
 )
 
 
-class AccountTaken(AAuthError):
-    """The username is in use, or the server has its first account already."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """A person of this server."""
-
-    person_id: str
-    username: str
-    """As typed at sign-in: lower case."""
-    display_name: str
-    email: str | None = None
-    password_hash: str | None = field(default=None, repr=False)
-    user_handle: bytes = field(default=b"", repr=False)
-    """How authenticators know this account; says nothing about the person."""
-    created_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passkey:
-    """A public key credential of a person."""
-
-    credential_id: bytes = field(repr=False)
-    person_id: str
-    public_key: bytes = field(repr=False)
-    sign_count: int
-    backed_up: bool
-    name: str
-    created_at: float
-    last_used_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """A browser that is signed in."""
-
-    digest: str
-    person_id: str
-    browser: str
-    """For the person to tell sessions apart, such as `Firefox on Linux`."""
-    method: str
-    """`password` or `passkey`."""
-    created_at: float
-    last_seen_at: float
-    expires_at: float
-
-
 def _account(row: Any) -> Account:
     return Account(
         person_id=row.person_id,
@@ -178,8 +130,8 @@ def _passkey_values(passkey: Passkey) -> dict[str, Any]:
     return {name: getattr(passkey, name) for name in Passkey.__slots__}
 
 
-class AccountStore:
-    """Accounts, passkeys, sessions. Every method is one transaction."""
+class SQLAccountStore:
+    """`person.account_storage.AccountStore` on a database."""
 
     def __init__(self, database: Database) -> None:
         self.database = database

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import anyio
 from sqlalchemy import MetaData, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -36,6 +37,9 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
+        # An in-memory SQLite database has one connection, so its transactions take turns.
+        shared = engine.dialect.name == "sqlite" and engine.url.database in (None, "", ":memory:")
+        self._turn: AbstractAsyncContextManager[None] = anyio.Lock() if shared else nullcontext()
 
     @classmethod
     async def open(cls, url: str) -> Database:
@@ -67,7 +71,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: committed at the end, rolled back when anything is raised or cancelled."""
-        async with self.engine.begin() as connection:
+        async with self._turn, self.engine.begin() as connection:
             yield connection
 
     async def close(self) -> None:

@@ -19,7 +19,19 @@ from ..errors import InvalidCode, NotFound
 from .database import Database, from_json, schema, to_json
 from .waiters import Waiters
 
-__all__ = ["SQLPendingStore", "advance", "insert_pending", "load", "pending_table", "take_code"]
+__all__ = [
+    "KEPT_AFTER_END_S",
+    "SQLPendingStore",
+    "advance",
+    "expired",
+    "insert_pending",
+    "load",
+    "pending_table",
+    "take_code",
+]
+
+#: How long a pending request is kept after its end, in seconds.
+KEPT_AFTER_END_S = 3600.0
 
 pending_table = Table(
     "pending",
@@ -138,6 +150,15 @@ async def take_code(
             connection, pending.digest, Event.REJECT_CODE, detail="Too many wrong codes were tried."
         )
     return pending, InvalidCode("The code is not recognised.")
+
+
+async def expired(connection: AsyncConnection, *, before: float, limit: int = 500) -> list[str]:
+    """Digests of at most `limit` pending requests whose time ended before `before` (Unix seconds), to be deleted.
+
+    They are kept a while after their end, so that their owners read how they ended rather than nothing.
+    """
+    query = select(pending_table.c.digest).where(pending_table.c.expires_at < before).limit(limit)
+    return [row.digest for row in await connection.execute(query)]
 
 
 class SQLPendingStore:

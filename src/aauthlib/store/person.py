@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..deferred.machine import WAITING, Event, State
 from ..deferred.pending import Pending
 from ..errors import AAuthError, Expired, InvalidCode, NotFound, Revoked
-from .pending import SQLPendingStore, advance, insert_pending, pending_table, take_code
+from .pending import KEPT_AFTER_END_S, SQLPendingStore, advance, expired, insert_pending, pending_table, take_code
 from .person_bindings import SQLBindings
 from .person_deciding import (
     TIMED_OUT,
@@ -43,8 +43,6 @@ from .person_tokens import SQLIssuedTokens, add_audit, binding_of, record_token,
 __all__ = ["SQLPersonStore"]
 
 _WAITING = [str(state) for state in WAITING]
-#: How long a request is kept after its time, so that its end can still be fetched; in seconds.
-_KEPT_AFTER_S = 3600.0
 #: Clock skew granted to others before a token's record is dropped; in seconds.
 _SKEW_S = 60.0
 _AUDIT_KEPT_S = 400 * 86_400.0
@@ -297,8 +295,7 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
         """Drop what has served its time, at most `limit` rows of each kind. Returns how many."""
         dropped = 0
         async with self.database.transaction() as connection:
-            old = select(pending_table.c.digest).where(pending_table.c.expires_at < now - _KEPT_AFTER_S).limit(limit)
-            digests = [row.digest for row in await connection.execute(old)]
+            digests = await expired(connection, before=now - KEPT_AFTER_END_S, limit=limit)
             for table in (person_requests, pending_table):
                 await connection.execute(delete(table).where(table.c.digest.in_(digests)))
             dropped += len(digests)

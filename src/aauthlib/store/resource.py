@@ -34,7 +34,7 @@ from ..deferred.pending import Pending
 from ..effects import Clock
 from ..errors import NotFound
 from .database import Database, from_json, schema, to_json
-from .pending import SQLPendingStore, advance, pending_table
+from .pending import KEPT_AFTER_END_S, SQLPendingStore, advance, expired, pending_table
 from .resource_records import HELD_TRANSITIONS, Held, HeldState, NewSession, PersonRecord, Session
 from .waiters import Waiters
 
@@ -172,6 +172,8 @@ class SQLResourceStore(SQLPendingStore):
         self._forgot_at = now
         over = now - _KEEP_OVER_S
         await connection.execute(delete(_revocations).where(_revocations.c.until <= now))
+        ended = await expired(connection, before=now - KEPT_AFTER_END_S)
+        await connection.execute(delete(pending_table).where(pending_table.c.digest.in_(ended)))
         await connection.execute(delete(_session_tokens).where(_session_tokens.c.valid_until <= now))
         await connection.execute(delete(_sessions).where(_sessions.c.expires_at <= now))
         await connection.execute(

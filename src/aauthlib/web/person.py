@@ -21,7 +21,7 @@ from ..messages.codes import random_code
 from ..person.accounts import Accounts
 from ..person.passwords import Passwords
 from ..person.server import PersonServer
-from ..store.accounts import AccountStore
+from ..store.accounts import SQLAccountStore
 from ..store.database import Database
 from ..store.person import SQLPersonStore
 from ..transport import AsyncWire
@@ -89,7 +89,7 @@ async def build_person_app(
             name=name,
             **server_options,
         )
-        accounts = Accounts(AccountStore(database), issuer=issuer, clock=clock, passwords=passwords)
+        accounts = Accounts(SQLAccountStore(database), issuer=issuer, clock=clock, passwords=passwords)
         needs_code = (not dev) if setup_code_required is None else setup_code_required
         setup_code = None
         if needs_code and await accounts.first_run():
