@@ -25,7 +25,6 @@ from aauthlib.keys import SigningKey
 from aauthlib.messages.problems import error_response
 from aauthlib.tokens import AgentToken, AuthToken, PersonToken, TokenCache, VerificationPolicy, issue_jkt_jwt
 from aauthlib.verification import Caller, Level, authenticate
-
 from tests.tokens.minting import AGENT_KEY, AP, CLAIMS, ISSUER_KEY, NOW, OTHER_KEY, PS, RESOURCE, Issuers, mint
 
 ALL_SCHEMES = SignaturePolicy(schemes=("jwt", "hwk", "jkt-jwt", "jwks_uri"))
@@ -213,7 +212,7 @@ def test_another_scheme_where_a_token_is_required_is_refused_and_the_accepted_on
     assert error_response(error).headers.get("accept-signature-scheme") == "jwt"
 
 
-@pytest.mark.parametrize("value", ["sig=x509;x5u=\"https://a.example/c\"", "sig=self-jwt;jwt=\"x\"", "sig=novel", "sig=7"])
+@pytest.mark.parametrize("value", ['sig=x509;x5u="https://a.example/c"', 'sig=self-jwt;jwt="x"', "sig=novel", "sig=7"])
 @pytest.mark.spec("#verification", "#scheme-rejection")
 def test_an_unknown_scheme_is_refused_in_no_scheme_specific_manner(value: str) -> None:
     message = signed(JWT(mint("aa-agent+jwt"))).with_headers(signature_key=value)
@@ -305,9 +304,7 @@ def test_a_body_must_be_covered_where_the_endpoint_asks_for_it() -> None:
     message = request("POST", "/token", b'{"a":1}')
 
     assert caller_of(signed(JWT(mint("aa-agent+jwt")), message=message), policy=policy).level is Level.IDENTIFIED
-    error = refuse(
-        signed(JWT(mint("aa-agent+jwt")), message=message, cover_body=False), InvalidInput, policy=policy
-    )
+    error = refuse(signed(JWT(mint("aa-agent+jwt")), message=message, cover_body=False), InvalidInput, policy=policy)
     assert isinstance(error, InvalidInput)
     assert {"content-digest", "content-type"} <= set(error.required_input)
 
@@ -442,7 +439,9 @@ def test_a_server_that_re_keyed_under_the_same_kid_is_recognised() -> None:
     assert [asked.changed_since_use for asked in issuers.asked] == [False, True]
 
 
-@pytest.mark.parametrize("id_", ["http://ps.example", "https://ps.example/", "https://127.0.0.1", "ps.example", "https://PS.example"])
+@pytest.mark.parametrize(
+    "id_", ["http://ps.example", "https://ps.example/", "https://127.0.0.1", "ps.example", "https://PS.example"]
+)
 @pytest.mark.spec("#server-identifiers", "#keying-material")
 def test_a_signing_server_that_is_no_server_identifier_is_refused_without_a_fetch(id_: str) -> None:
     refuse(signed(JWKSURI(id_, "aauth-person.json", "k"), ISSUER_KEY), InvalidKey)

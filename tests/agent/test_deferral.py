@@ -176,6 +176,18 @@ def test_an_interaction_at_a_resource_ends_in_a_session(
     assert world.sent[-1].headers.get("authorization") == "AAuth session-1"
 
 
+@pytest.mark.spec("#resource-managed-auth", "#aauth-access")
+def test_a_wait_that_ends_in_a_session_instead_of_an_answer_is_followed_by_the_request(
+    world: World, resource: Resource, agent_key: SigningKey, agent: AgentContext, fetch: Fetch
+) -> None:
+    granted = json_response(200, {"status": "authorized"}, headers=[("aauth-access", "session-1")])
+    pending = Pending(interaction(), granted)
+    resource.respond = lambda request, caller: ok() if "authorization" in request.headers else pending(request, caller)
+    response = fetch(by=make_agent(world, agent_key, ps=None), method="POST", body=b"{}")
+    assert (response.status, response.body) == (200, b"events")
+    assert [(request.method, request.body) for request in world.sent][-1] == ("POST", b"{}")
+
+
 @pytest.mark.spec("#approval-pending")
 def test_an_approval_is_waited_for_without_bothering_anybody(world: World, resource: Resource, fetch: Fetch) -> None:
     waiting = requires("approval", status=202, headers=[("location", "/pending/1"), ("retry-after", "30")])

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.spec("#ps-approval-endpoint-auth"
 
 def test_the_first_run_makes_an_account_with_a_password(page: Page, world: World) -> None:
     page.goto(world.ps)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Make your account")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Create your account")
     set_up(page, world)
     expect(page.get_by_role("heading", level=1)).to_have_text("Hello, Ana Example")
 
@@ -45,7 +45,7 @@ def test_a_passkey_asks_for_the_names_first(page: Page, world: World) -> None:
     page.goto(f"{world.ps}/setup")
     page.get_by_role("button", name="Create with a passkey").click()
     expect(page.get_by_label("Your name")).to_be_focused()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Make your account")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Create your account")
 
 
 def test_a_passkey_is_added_and_removed_on_the_security_page(ana: Page, world: World) -> None:

@@ -403,7 +403,8 @@ async def test_a_held_poll_that_is_given_up_leaves_nothing_behind(world: World) 
 
 
 @pytest.mark.parametrize(
-    ("asked_s", "lifetime_s", "held_s"), [(10, 900, 10), (100_000, 900, MAX_WAIT_S), (45, 7, 7), (math.inf, 900, MAX_WAIT_S)]
+    ("asked_s", "lifetime_s", "held_s"),
+    [(10, 900, 10), (100_000, 900, MAX_WAIT_S), (45, 7, 7), (math.inf, 900, MAX_WAIT_S)],
 )
 @pytest.mark.spec("#polling-with-get")
 async def test_a_poll_is_held_no_longer_than_asked_allowed_or_left(
@@ -554,7 +555,8 @@ async def test_a_fault_of_the_server_at_delivery_leaves_the_grant_to_be_fetched_
 
 
 @pytest.mark.parametrize(
-    ("event", "error"), [(Event.REVOKE, Revoked), (Event.EXPIRE, Expired), (Event.FAIL, ServerError), (Event.CANCEL, Gone)]
+    ("event", "error"),
+    [(Event.REVOKE, Revoked), (Event.EXPIRE, Expired), (Event.FAIL, ServerError), (Event.CANCEL, Gone)],
 )
 @pytest.mark.spec("#token-revocation", "#polling-error-codes")
 async def test_what_was_revoked_while_its_answer_was_made_does_not_leave(
@@ -595,9 +597,7 @@ async def test_what_cannot_be_recorded_is_not_delivered(world: World) -> None:
 
 async def enter(world: World, opened: Opened, code: str) -> Pending:
     assert opened.pending.handle is not None
-    return await world.store.consume_code(
-        opened.pending.handle, code_digest(code), max_attempts=MAX_CODE_ATTEMPTS
-    )
+    return await world.store.consume_code(opened.pending.handle, code_digest(code), max_attempts=MAX_CODE_ATTEMPTS)
 
 
 def wrong(opened: Opened) -> str:

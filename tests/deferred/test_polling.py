@@ -297,7 +297,8 @@ def test_an_interaction_may_be_asked_for_later() -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["requirement=interaction", 'requirement=interaction;url="https://a.example/"', 'requirement=interaction;code="A"']
+    "header",
+    ["requirement=interaction", 'requirement=interaction;url="https://a.example/"', 'requirement=interaction;code="A"'],
 )
 @pytest.mark.spec("#interaction-required")
 def test_an_interaction_without_url_and_code_breaks_the_protocol(header: str) -> None:

@@ -1,4 +1,4 @@
-"""The PyPI package `aauth` on one side, our person server and our agent or resource on the other.
+"""The Python package `aauth` on one side, our person server and our agent or resource on the other.
 
 `aauth` writes the byte sequence of `Signature` in unpadded base64url, and reads nothing else. Structured fields have
 padded base64 there (RFC 9651, Section 3.3.5), so each side is given the other's spelling on the way; what was signed is

@@ -82,7 +82,19 @@ def test_a_member_of_another_type_is_named_and_its_value_is_not_repeated(
 @BODIES
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"null", b"[]", b"7", b'"x"', b"{", b"{}}", b"\xff", b'{"a":\xff}', b"[" * 100_000, b'{"x":' + b"[" * 100_000],
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"7",
+        b'"x"',
+        b"{",
+        b"{}}",
+        b"\xff",
+        b'{"a":\xff}',
+        b"[" * 100_000,
+        b'{"x":' + b"[" * 100_000,
+    ],
 )
 def test_what_is_no_json_object_is_an_invalid_request(cls: type[msgspec.Struct], raw: bytes) -> None:
     refuse(cls, raw)
@@ -139,7 +151,8 @@ def test_a_device_is_up_to_64_printable_characters(device: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"exp": -1}, {"exp": 1.5}, {"exp": "1800000000"}, {"exp": 253_402_300_800}, {"jti": ""}, {"jti": "j" * 4097}]
+    "change",
+    [{"exp": -1}, {"exp": 1.5}, {"exp": "1800000000"}, {"exp": 253_402_300_800}, {"jti": ""}, {"jti": "j" * 4097}],
 )
 @pytest.mark.spec("#revocation-request")
 def test_a_revocation_of_what_no_token_can_be_is_refused(change: dict[str, Any]) -> None:
@@ -158,7 +171,9 @@ def test_a_body_is_sent_as_json(content_type: str) -> None:
     assert decode_request(AuthorizationRequest, request).scope == "a"
 
 
-@pytest.mark.parametrize("content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
+@pytest.mark.parametrize(
+    "content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"]
+)
 def test_a_body_sent_as_something_else_is_refused(content_type: str | None) -> None:
     fields = Fields({} if content_type is None else {"content-type": content_type})
 

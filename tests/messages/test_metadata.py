@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aauthlib.errors import IssuerMismatch, IssuerMissing, UnknownKey
 from aauthlib.messages.metadata import (
@@ -78,9 +80,7 @@ def test_a_document_that_names_another_issuer_is_refused_byte_for_byte(cls: type
     ],
 )  # fmt: skip
 @pytest.mark.spec("#endpoint-and-other-urls")
-def test_an_endpoint_that_breaks_its_rule_makes_the_document_unusable(
-    cls: type[Metadata], name: str, url: str
-) -> None:
+def test_an_endpoint_that_breaks_its_rule_makes_the_document_unusable(cls: type[Metadata], name: str, url: str) -> None:
     with pytest.raises(UnknownKey, match=name):
         read(cls, **{name: url})
 
@@ -125,7 +125,9 @@ def test_a_server_without_its_required_endpoint_cannot_be_spoken_to(cls: type[Me
 
 @ALL
 @pytest.mark.parametrize("name", [name for name in DISPLAY if name.endswith("_uri")])
-@pytest.mark.parametrize("url", ["http://server.example/l.png", "javascript:alert(1)", "data:image/png,x", "/l.png", ""])
+@pytest.mark.parametrize(
+    "url", ["http://server.example/l.png", "javascript:alert(1)", "data:image/png,x", "/l.png", ""]
+)
 @pytest.mark.spec("#metadata-documents", "#untrusted-input")
 def test_a_display_url_that_breaks_its_rule_is_dropped_and_stops_nothing(
     cls: type[Metadata], name: str, url: str
@@ -180,3 +182,30 @@ def test_localhost_callbacks_are_not_allowed_unless_it_is_said() -> None:
     assert read_metadata(AgentProviderMetadata, {"issuer": ISSUER}, issuer=ISSUER).localhost_callback_allowed is False
     with pytest.raises(UnknownKey):
         read(AgentProviderMetadata, localhost_callback_allowed="true")
+
+
+@ALL
+@pytest.mark.spec("#endpoint-and-other-urls")
+def test_every_member_that_is_an_endpoint_is_held_to_the_rule_of_endpoints(cls: type[Metadata]) -> None:
+    members = {name for name in cls.__struct_fields__ if name.endswith("_endpoint")}
+
+    assert members == set(cls.endpoints)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@ALL
+@given(data=st.data())
+@pytest.mark.spec("#untrusted-input")
+def test_whatever_a_document_says_it_is_read_or_refused(cls: type[Metadata], data: st.DataObject) -> None:
+    members = data.draw(st.dictionaries(st.sampled_from([*cls.__struct_fields__, "other"]), _JSON, max_size=5))
+
+    try:
+        read_metadata(cls, {**document(cls), **members}, issuer=ISSUER)
+    except (IssuerMissing, IssuerMismatch, UnknownKey) as error:
+        assert str(error)

@@ -192,9 +192,9 @@ def test_a_status_that_means_nothing_here_is_an_error_all_the_same(status: int) 
 @given(
     status=st.sampled_from([400, 401, 403, 410, 429, 500, 503]),
     body=st.binary(max_size=60)
-    | st.recursive(st.none() | st.text(max_size=9) | st.integers(), lambda i: st.dictionaries(st.text(max_size=9), i)).map(
-        msgspec.json.encode
-    ),
+    | st.recursive(
+        st.none() | st.text(max_size=9) | st.integers(), lambda i: st.dictionaries(st.text(max_size=9), i)
+    ).map(msgspec.json.encode),
     header=st.text(st.characters(max_codepoint=255), max_size=30),
 )
 @pytest.mark.spec("#error-response-format")

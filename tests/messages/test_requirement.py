@@ -16,7 +16,6 @@ from aauthlib.messages.requirement import (
     Requirement,
     RequirementMalformed,
 )
-
 from tests.messages.test_headers import GARBAGE
 
 VALUES = [AGENT_TOKEN, PERSON_TOKEN, AUTH_TOKEN, INTERACTION, APPROVAL, CLARIFICATION, CLAIMS]
@@ -34,9 +33,7 @@ def test_the_values_are_those_of_the_specification() -> None:
 def test_a_requirement_is_read_as_it_is_written(value: str) -> None:
     written = Requirement(value, resource_token="a.b.c", url="https://a.example/i", code="A1B2-C3D4").serialize()
 
-    assert written == (
-        f'requirement={value};resource-token="a.b.c";url="https://a.example/i";code="A1B2-C3D4"'
-    )
+    assert written == (f'requirement={value};resource-token="a.b.c";url="https://a.example/i";code="A1B2-C3D4"')
     assert Requirement.parse(written) == Requirement(value, "a.b.c", "https://a.example/i", "A1B2-C3D4")
 
 
@@ -56,7 +53,17 @@ def test_a_parameter_of_another_type_is_none(parameter: str) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["", "requirement", 'requirement="interaction"', "requirement=7", "requirement=(a)", "interaction", "a=", "é", "\x00"],
+    [
+        "",
+        "requirement",
+        'requirement="interaction"',
+        "requirement=7",
+        "requirement=(a)",
+        "interaction",
+        "a=",
+        "é",
+        "\x00",
+    ],
 )
 @pytest.mark.spec("#aauth-requirement-header-structure")
 def test_a_header_without_a_requirement_token_is_malformed(header: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from aauthlib.person.attempts import Attempts, network_of
 
-from .conftest import Clock
+from .parties import Clock
 
 pytestmark = pytest.mark.spec("#ps-approval-endpoint-auth")
 

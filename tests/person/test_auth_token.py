@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from aauthlib import errors, jws
-from aauthlib.keys import SigningKey
-from aauthlib.tokens import ACCESS_DWK, AuthToken, PersonToken, issue_auth_token
+from aauthlib.keys import JWKS, SigningKey
+from aauthlib.tokens import ACCESS_DWK, AuthToken, PersonToken, issue_auth_token, issue_person_token
 
 from .parties import (
     ALICE,
@@ -365,6 +365,29 @@ async def test_another_person_token_for_the_same_resource_is_not_the_one_that_wa
     assert first.jti != second.jti
     with pytest.raises(errors.InvalidResourceToken, match="presented_jti"):
         await agent.ask_auth_token(resource_token(world, first), second)
+
+
+@pytest.mark.spec("#resource-token-verification")
+async def test_a_pair_that_belongs_to_another_person_server_is_refused(world: World) -> None:
+    """Genuine in every respect, and addressed to this server by a confused or hostile resource."""
+    agent = world.agent()
+    await agent.person_token()
+    foreign = SigningKey.generate()
+    text = issue_person_token(
+        foreign,
+        iss=MAIL,
+        aud=CALENDAR,
+        sub="theirs",
+        cnf=agent.key.public,
+        jti="theirs-1",
+        now=world.clock(),
+        not_after=world.clock() + 600,
+    )
+    world.directory.publish(MAIL, JWKS.of(foreign))
+    presented: PersonToken = await world.verified(text, PersonToken)
+    misaddressed = rewritten(resource_token(world, presented), world.server_keys[CALENDAR], aud=PS)
+    with pytest.raises(errors.InvalidResourceToken, match="another person server"):
+        await agent.ask_auth_token(misaddressed, presented)
 
 
 @pytest.mark.spec("#agent-person-binding", "#resource-token-verification")

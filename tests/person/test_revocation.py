@@ -53,6 +53,8 @@ async def test_a_revoked_agent_token_is_refused_and_another_of_the_agent_is_not(
     assert "content-type" not in answer.headers
     with pytest.raises(errors.RevokedJWT):
         await agent.ask_person_token()
+    with pytest.raises(errors.RevokedJWT):
+        await agent.ask_person_token("whatever else is wrong with the request")
     agent.renew()
     assert (await agent.ask_person_token()).status == 200, "the binding and its consents stay"
 

@@ -265,6 +265,9 @@ class Contract:
         await store.record_issued(token("childs", subagent=child))
         await store.record_issued(token("others", agent=other))
         await store.record_issued(token("expired", exp=NOW - 1))
+        twin: AgentId = ("https://other-ap.example", AGENT[1])
+        await connected(store, agent=twin)
+        await store.record_issued(token("twins", agent=twin))
         for jti, sub, parent in (("parent", AGENT[1], None), ("child", child, AGENT[1])):
             await store.accept_agent_token(iss=AP, jti=jti, sub=sub, exp=NOW + 60, parent=parent)
 
@@ -307,6 +310,17 @@ class Contract:
         assert len(await store.requests_for("alice", now=NOW, limit=1)) == 1
         assert await store.requests_for("bob", now=NOW) == []
         assert await store.requests_for("alice", now=NOW + 900) == []
+
+    @pytest.mark.spec("#agent-person-binding", "#ps-approval-endpoint-auth")
+    async def test_a_request_somebody_arrived_for_is_not_another_persons_to_see(self, store: SQLPersonStore) -> None:
+        """Not even when the agent has become theirs in between."""
+        alices = await arrived(store, "alice")
+        await connected(store, "bob")
+        assert await store.requests_for("bob", now=NOW) == []
+        with pytest.raises(NotFound):
+            await store.request_for(alices, person_id="bob", now=NOW)
+        with pytest.raises(AgentOfAnotherPerson):
+            await store.grant(alices, decision("alice"), now=NOW)
 
     async def test_a_request_is_found_by_its_resource_flow(self, store: SQLPersonStore) -> None:
         digest = await arrived(store, interaction={"url": "u", "code": "c", "flow": "flow-1"})

@@ -105,6 +105,12 @@ def test_each_common_claim_is_required_and_has_its_type(forge: Any, cls: type[To
     assert forge.fetched == []
 
 
+@pytest.mark.spec("#common-verification")
+def test_a_critical_header_parameter_is_refused(forge: Any, cls: type[Token]) -> None:
+    with pytest.raises(TokenInvalid, match="critical"):
+        forge.verify(forge.mint(cls, header={"crit": ["b64"], "b64": False}), cls)
+
+
 @pytest.mark.spec("#common-claims")
 @pytest.mark.parametrize("kid", [None, "", 5, ["k"], "x" * 5000])
 def test_the_header_needs_a_kid(forge: Any, cls: type[Token], kid: object) -> None:
@@ -313,6 +319,27 @@ def test_a_token_that_is_bound_to_no_key_is_a_bearer_token_and_is_refused(
 ) -> None:
     with pytest.raises(TokenInvalid, match="bound to no key"):
         forge.verify(forge.mint(kind, cnf=forge.absent if cnf is None else cnf), kind)
+    assert forge.fetched == []
+
+
+@pytest.mark.spec("#request-context-binding")
+@pytest.mark.parametrize("kind", [AgentToken, PersonToken, AuthToken])
+@pytest.mark.parametrize(
+    "jwk",
+    [
+        {"crv": "Ed25519", "x": "AAAA", "alg": "Ed25519"},
+        {"kty": 7, "crv": "Ed25519", "x": "AAAA", "alg": "Ed25519"},
+        {"kty": "OKP", "x": "AAAA", "alg": "Ed25519"},
+        {"kty": "OKP", "crv": "Ed25519", "alg": "Ed25519"},
+        {"kty": "EC", "crv": "P-256", "x": "AAAA", "alg": "ES256"},
+        {"kty": "RSA", "n": "AAAA", "alg": "PS256"},
+    ],
+)
+def test_a_structurally_incomplete_key_makes_the_token_invalid_and_is_not_decoded(
+    forge: Any, kind: type[Token], jwk: dict[str, Any]
+) -> None:
+    with pytest.raises(TokenInvalid, match="bound to no key"):
+        forge.verify(forge.mint(kind, cnf={"jwk": jwk}), kind)
     assert forge.fetched == []
 
 

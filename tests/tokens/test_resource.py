@@ -108,7 +108,8 @@ def test_an_optional_claim_that_is_present_must_be_a_non_empty_string(claim: str
     [
         None, "https://resource.example/x", {}, {"url": "https://resource.example/x"}, {"code": "A1B2C3D4"},
         {"url": "http://resource.example/x", "code": "A1B2C3D4"}, {"url": "javascript:alert(1)", "code": "A1B2C3D4"},
-        {"url": "https://user@resource.example/x", "code": "A1B2C3D4"}, {"url": "https://resource.example/x", "code": 7},
+        {"url": "https://user@resource.example/x", "code": "A1B2C3D4"},
+        {"url": "https://resource.example/x", "code": 7},
     ],
 )  # fmt: skip
 @pytest.mark.spec("#resource-initiated-interaction")

@@ -16,7 +16,7 @@ from .context import AgentContext
 from .errors import ChallengeInvalid
 from .sending import Attempt, resource_of
 
-__all__ = ["is_deferred", "requirement_of", "verified_challenge"]
+__all__ = ["is_deferred", "is_session_grant", "requirement_of", "verified_challenge"]
 
 
 def is_deferred(response: Response) -> bool:
@@ -32,6 +32,17 @@ def is_deferred(response: Response) -> bool:
     except ValueError:
         return False
     return isinstance(body, dict) and isinstance(body.get("status"), str)
+
+
+def is_session_grant(response: Response) -> bool:
+    """Whether a deferred response ended in `{"status": "authorized"}` with a session token, not in a result."""
+    if response.status != 200 or "aauth-access" not in response.headers:
+        return False
+    try:
+        body = response.json()
+    except ValueError:
+        return False
+    return isinstance(body, dict) and body.get("status") == "authorized"
 
 
 def requirement_of(response: Response, resource: str) -> Requirement | None:

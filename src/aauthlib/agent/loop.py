@@ -21,16 +21,16 @@ from ..errors import (
 from ..http import Request, Response
 from ..messages.headers import accepted_tokens, parse_access
 from ..messages.requirement import AGENT_TOKEN, AUTH_TOKEN, PERSON_TOKEN, PSEUDONYM, Requirement
-from ..tokens import AuthToken, PersonToken
+from ..tokens import AuthToken
 from ..verification import Level
-from .chain import agent_credential
-from .challenge import is_deferred, requirement_of, verified_challenge
+from .challenge import is_deferred, is_session_grant, requirement_of, verified_challenge
 from .context import AgentContext, GrantPreferences, OpenRequests
-from .credentials import ANONYMOUS, Credential, lasts
+from .credentials import ANONYMOUS, Credential
 from .deferral import follow_through, refuse_direct
 from .errors import ChallengeInvalid, NoProgress
 from .person_server import PersonServerClient, Relay
 from .recovery import Recovery, level_for
+from .selection import Selection
 from .sending import Attempt, ResourceSend, resource_of, sign_request, unsigned
 
 __all__ = ["Exchange", "exchange"]
@@ -79,12 +79,20 @@ class Exchange:
         self.open_requests = open_requests if open_requests is not None else OpenRequests()
         self._person_server = PersonServerClient(agent, preferences=self.preferences, open_requests=self.open_requests)
         self._recovery = Recovery(agent, self.memory)
-        self._ceiling, self._floor = ceiling, floor
+        self._ceiling = ceiling
         self._round_trips = 0
         self._last_met: str | None = None
         self._attempt = Attempt(self.request, ANONYMOUS)
-        self._fresh: set[str] = set()
-        """The `jti` of tokens that were obtained within this exchange: asking for another one is no progress."""
+        self._selection = Selection(
+            agent,
+            self.resource,
+            preferences=self.preferences,
+            open_requests=self.open_requests,
+            person_server=self._person_server,
+            ceiling=ceiling,
+            floor=floor,
+        )
+        self._retried: set[str] = set()
         self._redeemed: set[str] = set()
         """Resource tokens that were redeemed, as they came."""
         self._relay: Relay | None = None
@@ -105,8 +113,8 @@ class Exchange:
             at_person_server=False,
         )
         # A resource that manages authorization itself may end with a session token instead of the answer
-        # (#overview-resource-managed): the request is then made again, once, presenting it.
-        return (yield from self._send(self.request)) if _is_session_grant(ended) else ended
+        # (#resource-managed-auth): the request is then made again, once, presenting it.
+        return (yield from self._send(self.request)) if is_session_grant(ended) else ended
 
     # ------------------------------------------------------------------ sending
 
@@ -158,76 +166,9 @@ class Exchange:
         if session_token is not None and credential.key is not None:
             self.memory.session = (session_token, credential.key.thumbprint)
 
-    # ------------------------------------------------------------------ choosing
-
     def credential(self) -> Flow[Credential]:
-        """The best credential held for this resource, refreshed from the top of the chain where it is due."""
-        memory, mission = self.memory, self.preferences.mission_s256
-        if self._ceiling >= Level.AUTHORIZED and self._auth_token() is not None:
-            own = self.agent.credentials.own or (yield from agent_credential(self.agent))
-            token = self._auth_token()
-            if token is not None and not lasts(token, self.agent.now()):
-                yield from self._renew(token)
-                own = yield from agent_credential(self.agent)
-                token = self._auth_token()
-            if token is not None:
-                return Credential(Level.AUTHORIZED, own.key, token)
-        if self._ceiling >= Level.PERSON and (mission in memory.person_tokens or self._floor >= Level.PERSON):
-            # From the top of the chain: a new agent token may come with a new key, which ends what the old one had.
-            own = yield from agent_credential(self.agent)
-            held = memory.person_tokens.get(mission)
-            if held is None or not lasts(held, self.agent.now()):
-                held = yield from self._obtain_person_token()
-                own = self.agent.credentials.own or own
-            return Credential(Level.PERSON, own.key, held)
-        level = min(max(memory.level, self._floor), self._ceiling)
-        if level >= Level.IDENTIFIED:
-            own = yield from agent_credential(self.agent)
-            return own
-        if level is Level.PSEUDONYM:
-            return Credential(Level.PSEUDONYM, memory.pseudonym_key(self.agent.generate_key))
-        return ANONYMOUS
-
-    def _auth_token(self) -> AuthToken | None:
-        """The auth token held for this resource and mission."""
-        token = self.memory.auth_token
-        return token if token is not None and token.mission_s256 == self.preferences.mission_s256 else None
-
-    def _obtain_person_token(self) -> Flow[PersonToken]:
-        """A person token for this resource; one that another exchange is obtaining right now is waited for."""
-        mission = self.preferences.mission_s256
-        before = self.memory.person_tokens.get(mission)
-        with (yield from self.memory.turns.take(PERSON_TOKEN, limit_s=self.agent.poll.deadline_s)):
-            held = self.memory.person_tokens.get(mission)
-            if held is not None and held is not before and lasts(held, self.agent.now()):
-                return held
-            token = yield from self._person_server.person_token(self.resource)
-            if not self._bound_to_current_key(token):
-                token = yield from self._person_server.person_token(self.resource)
-            self.memory.keep_person_token(token)
-        self._fresh.add(token.jti)
-        return token
-
-    def _bound_to_current_key(self, token: PersonToken | AuthToken) -> bool:
-        """Whether the agent still has the key it had when it asked; a person may have taken their time."""
-        own = self.agent.credentials.own
-        return own is not None and own.key is not None and own.key.public == token.cnf
-
-    def _renew(self, old: AuthToken) -> Flow[None]:
-        """Replace an auth token that is about to expire (#re-authorization).
-
-        Through the authorization endpoint when the resource has one, so that it has a say in the scope; otherwise the
-        old token is dropped and the resource challenges against the person token.
-        """
-        from .authorization import renew  # authorization speaks to its endpoint through an Exchange
-
-        with (yield from self.memory.turns.take(AUTH_TOKEN, limit_s=self.agent.poll.deadline_s)):
-            if self.memory.auth_token is not old:
-                return
-            self.memory.auth_token = None
-            token = yield from renew(self.agent, self.resource, old, self.preferences, self.open_requests)
-            if token is None and self.preferences.mission_s256 not in self.memory.person_tokens:
-                yield from self._obtain_person_token()
+        """What the next request is signed with, obtained or refreshed where it is due."""
+        return (yield from self._selection.credential())
 
     # ------------------------------------------------------------------ satisfying
 
@@ -280,14 +221,14 @@ class Exchange:
                     self.memory.forget_tokens()
                 self.memory.level = Level.IDENTIFIED
             case "person-token":
-                fresh = sent.token is not None and sent.token.jti in self._fresh
+                fresh = sent.token is not None and sent.token.jti in self._selection.fresh
                 self._once(PERSON_TOKEN, sent.level is not Level.PERSON or not fresh, sent)
                 if sent.level is Level.AUTHORIZED:
                     self.memory.auth_token = None
                 if sent.level is Level.PERSON:
                     self.memory.person_tokens.pop(self.preferences.mission_s256, None)
                 if self.preferences.mission_s256 not in self.memory.person_tokens:
-                    yield from self._obtain_person_token()
+                    yield from self._selection.obtain_person_token()
             case "auth-token":
                 if self._ceiling < Level.AUTHORIZED:
                     raise ChallengeInvalid(
@@ -320,10 +261,10 @@ class Exchange:
         scope = " ".join(sorted(resource_token.scope)) if resource_token.scope is not None else "no scope named"
         self._once(f"{AUTH_TOKEN} ({scope})", True, attempt.credential)
         with (yield from self.memory.turns.take(AUTH_TOKEN, limit_s=self.agent.poll.deadline_s)):
-            held = self._auth_token()
-            if held is not None and held is not presented and held.jti not in self._fresh:
+            held = self._selection.auth_token()
+            if held is not None and held is not presented and held.jti not in self._selection.fresh:
                 # Another exchange obtained one meanwhile. If it does not cover this request, the resource says so.
-                self._fresh.add(held.jti)
+                self._selection.fresh.add(held.jti)
                 self._last_met = None
                 return
             try:
@@ -332,15 +273,15 @@ class Exchange:
                 # A fresh person token, then a fresh resource token (#token-endpoint-error-codes).
                 self._retry_or_raise("presented token", error)
                 self.memory.forget_tokens()
-                yield from self._obtain_person_token()
+                yield from self._selection.obtain_person_token()
                 return
             except (ExpiredResourceToken, RevokedResourceToken) as error:
                 # A fresh resource token is to be had by calling the resource again.
                 self._retry_or_raise("resource token", error)
                 return
             self._redeemed.add(resource_token.raw)
-            self._fresh.add(token.jti)
-            if self._bound_to_current_key(token):
+            self._selection.fresh.add(token.jti)
+            if self._selection.bound_to_current_key(token):
                 self.memory.auth_token = token
 
     def redeem(self, requirement: Requirement, response: Response) -> Flow[AuthToken]:
@@ -350,14 +291,14 @@ class Exchange:
         """
         resource_token, presented = yield from verified_challenge(self.agent, requirement, response, self._attempt)
         token = yield from self._person_server.auth_token(self.resource, resource_token, presented)
-        self.memory.auth_token = token
+        if self._selection.bound_to_current_key(token):
+            self.memory.auth_token = token
         return token
 
     def _retry_or_raise(self, what: str, error: AAuthError) -> None:
-        mark = f"retried:{what}"
-        if mark in self._fresh:
+        if what in self._retried:
             raise error
-        self._fresh.add(mark)
+        self._retried.add(what)
         self._last_met = None
 
     # ------------------------------------------------------------------ deferred responses
@@ -391,14 +332,3 @@ class Exchange:
 
 def _shown(value: str) -> str:
     return value if len(value) <= 64 and value.isprintable() else "of an unreadable name"
-
-
-def _is_session_grant(response: Response) -> bool:
-    """Whether a deferred response ended in `{"status": "authorized"}` with a session token, not in a result."""
-    if response.status != 200 or "aauth-access" not in response.headers:
-        return False
-    try:
-        body = response.json()
-    except ValueError:
-        return False
-    return isinstance(body, dict) and body.get("status") == "authorized"

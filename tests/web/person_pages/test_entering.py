@@ -29,7 +29,7 @@ async def test_a_new_server_asks_for_its_account_first(site: Site) -> None:
     browser = site.browser()
     assert (await browser.get("/")).headers["location"] == "/sign-in"
     await browser.get("/sign-in")
-    assert "Make your account" in browser.text
+    assert "Create your account" in browser.text
 
 
 async def test_making_the_account_signs_in(site: Site) -> None:
@@ -218,7 +218,7 @@ async def test_the_first_account_can_be_made_on_the_way_to_a_request(site: Site)
     answer = await site.ask_person_token()
     browser = site.browser()
     await browser.get(page_url(answer))
-    assert "Make your account" in browser.text
+    assert "Create your account" in browser.text
     response = await browser.submit("/setup", display_name="Ana", username="ana", password=PASSWORD)
     await browser.get(response.headers["location"])
     assert "act as you at calendar.example" in browser.text

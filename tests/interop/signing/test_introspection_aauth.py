@@ -1,0 +1,90 @@
+"""introspection-aauth 0.1.0: its own HTTP signatures, both ways. It knows the schemes jwt and jwks_uri."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from hypothesis import given
+from introspection_aauth.protocol import httpsig
+from introspection_aauth.protocol.errors import VerificationError
+from introspection_aauth.protocol.keys import Jwk
+from introspection_aauth.protocol.keys import SigningKey as PeerKey
+
+from aauthlib.base64url import b64url_decode
+from aauthlib.errors import SignatureError
+from aauthlib.http import Fields, Request
+from aauthlib.keys import SigningKey
+from tests.interop.signing.messages import requests
+from tests.interop.signing.parties import LEVELS, SERVER, URL, Parties, arrived, post
+
+pytestmark = [pytest.mark.interop, pytest.mark.spec("#verification", "#covered-components")]
+
+GET = Request("GET", URL)
+SCHEMES = ("jwt", "jwks_uri")
+PARTIES = Parties()
+
+
+def peer_verifies(parties: Parties, request: Request) -> httpsig.Verified:
+    async def resolve(server: str, dwk: str, kid: str) -> Jwk:
+        (key,) = parties.key_sets()[server].to_document()["keys"]
+        return Jwk.model_validate(key)
+
+    received = httpsig.SignedRequest(request.method, request.url, dict(request.headers), request.body or None)
+    return asyncio.run(httpsig.verify(received, int(time.time()), resolve))
+
+
+def peer_signs(parties: Parties, request: Request, scheme: str) -> Request:
+    key, signature_key = parties.signer(scheme)
+    header = (
+        httpsig.jwt_key(getattr(signature_key, "jwt", ""))
+        if scheme == "jwt"
+        else httpsig.jwks_uri_key(SERVER, "aauth-resource.json", key.kid)
+    )
+    headers = httpsig.sign(
+        PeerKey.from_seed(b64url_decode(key.to_private_jwk()["d"])),
+        header,
+        request.method,
+        request.url,
+        body=request.body or None,
+        content_type=request.headers.get("content-type") or "application/json",
+        created=int(time.time()),
+    )
+    return arrived(request, headers)
+
+
+@pytest.mark.parametrize("request_", [GET, post()], ids=["GET", "POST"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_it_verifies_what_we_sign(scheme: str, request_: Request) -> None:
+    key, _ = PARTIES.signer(scheme)
+    assert peer_verifies(PARTIES, PARTIES.signed(request_, scheme)).thumbprint == key.thumbprint
+
+
+@pytest.mark.parametrize("scheme", ["hwk", "jkt-jwt"])
+def test_it_knows_no_other_scheme(scheme: str) -> None:
+    with pytest.raises(VerificationError, match="scheme"):
+        peer_verifies(PARTIES, PARTIES.signed(GET, scheme))
+
+
+@pytest.mark.parametrize("request_", [GET, post()], ids=["GET", "POST"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_we_verify_what_it_signs(scheme: str, request_: Request) -> None:
+    assert PARTIES.verified(peer_signs(PARTIES, request_, scheme)).level is LEVELS[scheme]
+
+
+def test_it_verifies_what_we_sign_with_es256() -> None:
+    parties = Parties(agent=SigningKey.generate("ES256"))
+    assert peer_verifies(parties, parties.signed(post(), "jwt")).thumbprint == parties.agent.thumbprint
+
+
+def test_we_refuse_what_it_signed_once_the_body_changes() -> None:
+    signed = peer_signs(PARTIES, post(), "jwt")
+    with pytest.raises(SignatureError):
+        PARTIES.verified(Request(signed.method, signed.url, Fields(signed.headers), b'{"a":2}'))
+
+
+@given(requests())
+def test_each_verifies_the_other_on_any_request(request_: Request) -> None:
+    peer_verifies(PARTIES, PARTIES.signed(request_, "jwt"))
+    assert PARTIES.verified(peer_signs(PARTIES, request_, "jwt")).agent_token is not None
