@@ -152,9 +152,8 @@ def main() -> None:
         "memory": held,
     }
     exchange = three_party.exchanges()
-    if exchange is not None:
-        result.update(exchange)
-        console.print(f"\n{three_party.describe(exchange)}")
+    result.update(exchange)
+    console.print(f"\n{three_party.describe(exchange)}")
     if not chosen.no_write:
         RESULTS.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         console.print(

@@ -8,7 +8,6 @@ exchange is that of an agent which remembers nothing, so it asks for both tokens
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import statistics
 import tempfile
@@ -39,7 +38,6 @@ from aauthlib.web.resource import AAuthMiddleware
 
 ROUNDS = 7
 BATCH = 15
-#: Requests of one exchange: refused without a person, its person token, refused without access, its auth token, served.
 SCOPES = {"calendar.read": "See the events in your calendar."}
 
 
@@ -165,6 +163,5 @@ async def _consent(source: SelfIssued, url: str) -> None:
         if response.status_code != 200:
             raise AssertionError(f"the first exchange ended in {response.status_code}")
     finally:
-        with contextlib.suppress(Exception):
-            await person.close()
+        await person.close()
         await wire.aclose()

@@ -89,6 +89,9 @@ def _found(name: str) -> str:
 
 def _needs(item: pytest.Item) -> set[str]:
     needs = TOOLS.keys() & set(getattr(item, "fixturenames", ()))
+    # A test that runs on several engines asks for the second one by its parameter.
+    if "postgresql" in getattr(getattr(item, "callspec", None), "params", {}).values():
+        needs = needs | {"needs_postgres"}
     return needs | {"needs_chromium"} if item.get_closest_marker("browser") else needs
 
 

@@ -18,6 +18,10 @@ __all__ = ["MAX_FIELD_LENGTH", "FieldError", "Token", "is_plain_string", "parse_
 MAX_FIELD_LENGTH = 40_960
 
 
+#: Printable ASCII without the two characters that a String escapes.
+_PLAIN = bytes(octet for octet in range(0x20, 0x7F) if chr(octet) not in '"\\')
+
+
 class FieldError(ValueError):
     """A header field is not the structured field it should be."""
 
@@ -48,4 +52,4 @@ def serialize(value: Mapping[str, Any] | list[Any] | tuple[Any, Any]) -> str:
 
 def is_plain_string(value: str) -> bool:
     """Whether `value` as a String is written as it stands between two quotes: printable ASCII, nothing to escape."""
-    return value.isascii() and value.isprintable() and '"' not in value and "\\" not in value
+    return value.isascii() and not value.encode().translate(None, _PLAIN)

@@ -22,6 +22,8 @@ __all__ = ["JWS", "MAX_JWT_LENGTH", "parse", "sign"]
 #: Longest compact JWT accepted anywhere, in characters. Post-quantum signatures fit; header limits of servers do too.
 MAX_JWT_LENGTH = 16_384
 
+_decode = msgspec.json.Decoder().decode
+
 
 class JWS(msgspec.Struct, frozen=True, gc=False):
     """A parsed, NOT yet verified, compact JWS."""
@@ -52,7 +54,7 @@ def parse(token: str) -> JWS:
     encoded_header, encoded_payload, encoded_signature = parts
     header = _header(encoded_header)
     try:
-        payload = msgspec.json.decode(b64url_decode(encoded_payload))
+        payload = _decode(b64url_decode(encoded_payload))
         signature = b64url_decode(encoded_signature)
     except (ValueError, RecursionError) as error:  # msgspec.DecodeError is a ValueError
         raise TokenInvalid("The token's payload or signature cannot be decoded.") from error
@@ -64,7 +66,7 @@ def parse(token: str) -> JWS:
 @lru_cache(maxsize=256)  # every token that one key signs has the same header
 def _header(encoded: str) -> Mapping[str, Any]:
     try:
-        header = msgspec.json.decode(b64url_decode(encoded))
+        header = _decode(b64url_decode(encoded))
     except (ValueError, RecursionError) as error:
         raise TokenInvalid("The token's header cannot be decoded.") from error
     if not isinstance(header, dict):

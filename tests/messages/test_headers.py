@@ -25,10 +25,11 @@ from aauthlib.messages.headers import (
 
 NOW = 1_800_000_000.0
 _PIECES = [
-    *'=;,"()?:@%*._-0a \t\\', "error", "invalid_jwt", "invalid_input", "required_input", "wait", "AAuth", "aauth ",
-    "=10", '("@method" "x")', "@99999999999999", "?1", ":YQ==:", '%"%c3%a9"', "1.5", "é", "\xff", "Mon, 01 Jan 2020 00:00:00 ",
-    "+9999", "-99999999999999", "GMT", "99999999999",
-]  # fmt: skip
+    *'=;,"()?:@%*._-0a \t\\é\xff',
+    *("error", "invalid_jwt", "invalid_input", "required_input", '("@method" "x")', "wait", "=10", "AAuth", "aauth "),
+    *("@99999999999999", "?1", ":YQ==:", '%"%c3%a9"', "1.5", "99999999999"),
+    *("Mon, 01 Jan 2020 00:00:00 ", "+9999", "-99999999999999", "GMT"),
+]
 GARBAGE = st.text(st.characters(max_codepoint=255), max_size=60) | st.lists(st.sampled_from(_PIECES), max_size=14).map(
     "".join
 )

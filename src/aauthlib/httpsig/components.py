@@ -68,7 +68,10 @@ def signature_base(request: Request, components: Sequence[str], params: str) -> 
     Raises `InvalidSignature` as `component_value` does, and for a value with a line break or a character outside
     ASCII, which no signature base can hold.
     """
-    lines = [f'"{name}": {component_value(request, name)}' for name in components]
+    lines = []
+    for name in components:
+        derived = _DERIVED.get(name)
+        lines.append(f'"{name}": {derived(request) if derived else component_value(request, name)}')
     lines.append(f'"@signature-params": {params}')
     base = "\n".join(lines)
     # A line break in a value would make one component look like two.

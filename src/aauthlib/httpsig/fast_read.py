@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from binascii import Error, a2b_base64
+from functools import lru_cache
 
 from ..fields import is_plain_string
 from . import signature_key
@@ -49,6 +50,12 @@ def read(signature_input: str, signature: str, key: str) -> Member | None:
     if keyid is not None:
         values["keyid"] = keyid
     return Member(label, covered, values, params, octets, signature_key.loader(*parameters))
+
+
+@lru_cache(maxsize=256)  # clients cover the same few sets
+def _components(names: str) -> tuple[str, ...] | None:
+    covered = tuple(names.split('" "'))
+    return covered if len(set(covered)) == len(covered) <= MAX_COMPONENTS else None
 
 
 def _signature(value: str, label: str) -> bytes | None:

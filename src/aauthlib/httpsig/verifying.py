@@ -94,7 +94,7 @@ def select(request: Request, policy: SignaturePolicy, *, now: float) -> SignedRe
 
     # 2. Covered components.
     required = required_components(request, policy)
-    if not set(covered).issuperset(required):
+    if covered != required and not set(covered).issuperset(required):
         raise InvalidInput(
             "The signature must cover: " + ", ".join(name for name in required if name not in covered) + ".",
             required_input=required,

@@ -60,7 +60,9 @@ class Wire:
 
         `handle` answers what a wire cannot: `Direct`, `Answer` and `Report`. Without one they are answered with `None`.
         """
-        return _drive(flow, lambda effect: handle(effect) if handle and _for_people(effect) else self.perform(effect))
+        if handle is None:
+            return _drive(flow, self.perform)
+        return _drive(flow, lambda effect: handle(effect) if _for_people(effect) else self.perform(effect))
 
     def perform(self, effect: Effect) -> Any:
         """Carry out one effect and return its answer; raises `AAuthError` for the flow."""
