@@ -24,7 +24,7 @@ def b64url_decode(text: str) -> bytes:
     A value with several spellings would give one token several texts, and caches keyed by text could be filled
     with them.
     """
-    data = text.encode("ascii")
+    data = text.encode()  # what is not ASCII is foreign too
     spare = len(data) % 4
     last = _LAST.get(spare, b"")
     if last is not None and data[-1] not in last:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
+import msgspec
+
 from .http import Request
 
 __all__ = ["Answer", "Clock", "Direct", "Effect", "FindKey", "FindMetadata", "Flow", "Report", "Send", "Sleep"]
@@ -38,8 +40,7 @@ class Sleep:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class FindKey:
+class FindKey(msgspec.Struct, frozen=True, gc=False):
     """Find the key `kid` of `issuer` through `{issuer}/.well-known/{dwk}`; answered with a `PublicKey`.
 
     `changed_since_use` says that the key found before failed to verify, so a copy that is not fresh enough should be
@@ -53,8 +54,7 @@ class FindKey:
     changed_since_use: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FindMetadata:
+class FindMetadata(msgspec.Struct, frozen=True, gc=False):
     """Find the metadata document `dwk` of `issuer`; answered with the decoded JSON object, `issuer` checked."""
 
     issuer: str

@@ -60,7 +60,7 @@ def parse(token: str) -> JWS:
         raise TokenInvalid("The token's payload or signature cannot be decoded.") from error
     if not isinstance(payload, dict):
         raise TokenInvalid("The token's payload must be a JSON object.")
-    return JWS(header, payload, token[: -len(encoded_signature) - 1].encode("ascii"), signature)
+    return JWS(header, payload, token[: -len(encoded_signature) - 1].encode(), signature)
 
 
 @lru_cache(maxsize=256)  # every token that one key signs has the same header

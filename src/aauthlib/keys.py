@@ -1,29 +1,25 @@
 """Keys: public and private JWKs with a fully-specified `alg`, thumbprints, JWK sets.
 
 HTTP Signature Keys, Section 3.3 (Algorithm Determination) and #signature-algorithms: the key alone determines the
-algorithm. `alg` must be present and fully specified, and `kty` and `crv` must agree with it. A new algorithm is one
-row in `ALGORITHMS`.
+algorithm. `alg` must be present and fully specified, and `kty` and `crv` must agree with it. How each algorithm works is
+a row in `algorithms`; which of them a party accepts is its policy's business.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 from cryptography.exceptions import InvalidSignature as _BadSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from .base64url import b64url_decode, b64url_encode
-from .ed25519 import VerifyingKey, load_public
+from .algorithms import ALGORITHMS, PRIVATE_MEMBERS, Algorithm
+from .base64url import b64url_encode
 from .ed25519 import use_backend as use_ed25519_backend
-from .ed25519 import verify as verify_ed25519
 from .errors import InvalidKey, UnknownKey, UnsupportedAlgorithm
 
 __all__ = [
@@ -37,118 +33,7 @@ __all__ = [
     "use_ed25519_backend",
 ]
 
-_MAX_MEMBER_LENGTH = 4096
 _MAX_KEYS_IN_SET = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Algorithm:
-    """How one fully-specified JOSE algorithm reads, writes, signs and verifies."""
-
-    name: str
-    kty: str
-    crv: str | None
-    members: tuple[str, ...]
-    """Public members beside `kty` and `crv`, all of them required (RFC 7638 hashes exactly these)."""
-    load_public: Callable[[Mapping[str, Any]], Any]
-    load_private: Callable[[Mapping[str, Any]], Any]
-    dump_private: Callable[[Any], dict[str, str]]
-    generate: Callable[[], Any]
-    sign: Callable[[Any, bytes], bytes]
-    verify: Callable[[Any, bytes, bytes], None]
-    """Raises `cryptography.exceptions.InvalidSignature`."""
-
-
-def _octets(jwk: Mapping[str, Any], member: str, length: int) -> bytes:
-    value = jwk.get(member)
-    if not isinstance(value, str) or len(value) > _MAX_MEMBER_LENGTH:
-        raise InvalidKey(f"The key's {member} member must be an unpadded base64url string.")
-    try:
-        octets = b64url_decode(value)
-    except ValueError as error:
-        raise InvalidKey(f"The key's {member} member is not canonical, unpadded base64url.") from error
-    if len(octets) != length:
-        raise InvalidKey(f"The key's {member} member must hold {length} bytes.")
-    return octets
-
-
-def _ed25519_public(jwk: Mapping[str, Any]) -> VerifyingKey:
-    return load_public(_octets(jwk, "x", 32))
-
-
-def _ed25519_private(jwk: Mapping[str, Any]) -> ed25519.Ed25519PrivateKey:
-    return ed25519.Ed25519PrivateKey.from_private_bytes(_octets(jwk, "d", 32))
-
-
-def _ed25519_members(key: ed25519.Ed25519PrivateKey) -> dict[str, str]:
-    return {"x": b64url_encode(key.public_key().public_bytes_raw()), "d": b64url_encode(key.private_bytes_raw())}
-
-
-def _p256_public(jwk: Mapping[str, Any]) -> ec.EllipticCurvePublicKey:
-    x, y = _octets(jwk, "x", 32), _octets(jwk, "y", 32)
-    try:
-        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + x + y)
-    except ValueError as error:
-        raise InvalidKey("The key's x and y are not a point on P-256.") from error
-
-
-def _p256_private(jwk: Mapping[str, Any]) -> ec.EllipticCurvePrivateKey:
-    try:
-        return ec.derive_private_key(int.from_bytes(_octets(jwk, "d", 32), "big"), ec.SECP256R1())
-    except ValueError as error:
-        raise InvalidKey("The private key is out of range for P-256.") from error
-
-
-def _p256_members(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
-    private = key.private_numbers()
-    numbers = {"x": private.public_numbers.x, "y": private.public_numbers.y, "d": private.private_value}
-    return {name: b64url_encode(number.to_bytes(32, "big")) for name, number in numbers.items()}
-
-
-_SHA256 = ec.ECDSA(hashes.SHA256())
-
-
-def _p256_sign(key: ec.EllipticCurvePrivateKey, data: bytes) -> bytes:
-    r, s = decode_dss_signature(key.sign(data, _SHA256))
-    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
-
-
-def _p256_verify(key: ec.EllipticCurvePublicKey, signature: bytes, data: bytes) -> None:
-    if len(signature) != 64:
-        raise _BadSignature
-    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-    key.verify(encode_dss_signature(r, s), data, _SHA256)
-
-
-ALGORITHMS: Mapping[str, Algorithm] = {
-    algorithm.name: algorithm
-    for algorithm in (
-        Algorithm(
-            name="Ed25519",
-            kty="OKP",
-            crv="Ed25519",
-            members=("x",),
-            load_public=_ed25519_public,
-            load_private=_ed25519_private,
-            dump_private=_ed25519_members,
-            generate=ed25519.Ed25519PrivateKey.generate,
-            sign=lambda key, data: key.sign(data),
-            verify=verify_ed25519,
-        ),
-        Algorithm(
-            name="ES256",
-            kty="EC",
-            crv="P-256",
-            members=("x", "y"),
-            load_public=_p256_public,
-            load_private=_p256_private,
-            dump_private=_p256_members,
-            generate=lambda: ec.generate_private_key(ec.SECP256R1()),
-            sign=_p256_sign,
-            verify=_p256_verify,
-        ),
-    )
-}
 
 #: What every party accepts unless told otherwise: the one that MUST and the one that SHOULD (#signature-algorithms).
 DEFAULT_ALGORITHMS: tuple[str, ...] = ("Ed25519", "ES256")
@@ -174,6 +59,7 @@ def _algorithm(jwk: Mapping[str, Any], accepted: Iterable[str]) -> Algorithm:
 
 #: What RFC 7638 hashes, by `kty`, in its order.
 _THUMBPRINT_MEMBERS: Mapping[str, tuple[str, ...]] = {
+    "AKP": ("alg", "kty", "pub"),  # RFC 9964
     "OKP": ("crv", "kty", "x"),
     "EC": ("crv", "kty", "x", "y"),
     "RSA": ("e", "kty", "n"),
@@ -187,7 +73,7 @@ def thumbprint(jwk: Mapping[str, Any], hash_name: str = "sha256") -> str:
     required = _THUMBPRINT_MEMBERS.get(kty) if isinstance(kty, str) else None
     values = [jwk.get(member) for member in required or ()]
     if required is None or not all(isinstance(value, str) for value in values):
-        raise InvalidKey("A thumbprint needs a complete OKP, EC or RSA key.")
+        raise InvalidKey("A thumbprint needs a complete OKP, EC, RSA or AKP key.")
     # Every value is base64url or a registered name, so no JSON escaping can occur.
     members = ",".join(f'"{member}":"{value}"' for member, value in zip(required, values, strict=True))
     return b64url_encode(_HASHES[hash_name](f"{{{members}}}".encode()).digest())
@@ -231,7 +117,7 @@ class PublicKey(msgspec.Struct, frozen=True, eq=False, gc=False):
         """
         if not isinstance(jwk, (dict, Mapping)):  # the first spares the second, which is slow
             raise InvalidKey("A JWK is a JSON object.")
-        if "d" in jwk:
+        if not PRIVATE_MEMBERS.isdisjoint(jwk):
             raise InvalidKey("The key contains private members.")
         return cls._load(jwk, accepted)
 

@@ -6,8 +6,9 @@ network is kept, as a log line, a proxy or a packet capture would keep it.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ import httpx2
 import msgspec
 from argon2 import PasswordHasher
 
+from aauthlib import jws
 from aauthlib.agent import AsyncAgent, enroll
 from aauthlib.demo.browser import ScriptedPerson
 from aauthlib.demo.calendar import SCOPES, Calendar, calendar_app
@@ -62,6 +64,8 @@ EVIL_PS = "https://evil-person.example"
 PASSWORD = "correct horse battery"
 
 App = Callable[..., Awaitable[None]]
+GONE = object()
+"""A claim or header parameter to leave out."""
 
 
 class Clock:
@@ -81,9 +85,12 @@ class Network:
         self.apps: dict[str, App] = {}
         self.documents: dict[str, Response] = {}
         self.carried: list[tuple[Request, Response]] = []
+        self.asked: list[str] = []
+        """Every URL that was asked for, also where nobody answered."""
 
     async def send(self, effect: Send) -> Response:
         request = effect.request
+        self.asked.append(request.url)
         if request.origin in self.apps:
             response = await call(self.apps[request.origin], request)
         elif request.url in self.documents:
@@ -133,10 +140,7 @@ class City:
     person_app: PersonApp
     resources: dict[str, Resource]
     resource_keys: dict[str, SigningKey]
-    databases: dict[str, Path]
-    durable: SigningKey
-    agent: AsyncAgent = field(init=False)
-    evil: SigningKey = field(default_factory=SigningKey.generate)
+    evil: SigningKey
     thief: SigningKey = field(default_factory=SigningKey.generate)
     ada: ScriptedPerson = field(init=False)
     decision: str = "approve"
@@ -147,7 +151,8 @@ class City:
 
     def browser(self) -> ScriptedPerson:
         """A browser nobody is signed in with."""
-        client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.person_app), base_url=PS)
+        mounts = {origin: httpx2.ASGITransport(app=app) for origin, app in self.network.apps.items()}
+        client = httpx2.AsyncClient(mounts=mounts, trust_env=False)
         self._stack.push_async_callback(client.aclose)
         return ScriptedPerson(client)
 
@@ -161,9 +166,13 @@ class City:
     async def direct(self, direct: Direct) -> None:
         """What Ada does when her agent sends her to a page."""
         self.codes.append(direct.code)
-        if direct.url.startswith(PS):
-            await self.ada.visit(direct.person_url)
+        await self.ada.visit(direct.person_url)
+        if direct.server == PS:
             await self.ada.submit(self.ada.form_with("decision"), {}, button=("decision", self.decision))
+            return
+        form = self.ada.form_with("code", "username", "password")
+        await self.ada.submit(form, {"username": "ada", "password": PASSWORD}, button=("action", "sign-in"))
+        await self.ada.submit(self.ada.form_with("action"), {}, button=("action", "approve"))
 
     # ---------------------------------------------------------------- what was seen on the wire
 
@@ -224,13 +233,41 @@ class City:
         """Deliver a request to the app at its origin, or as it is to another one."""
         return await call(self.network.apps[at or request.origin], request, **scope)
 
+    def forged(
+        self, text: str, key: SigningKey, *, header: Mapping[str, Any] | None = None, **claims: Any
+    ) -> str:
+        """A genuine token with header parameters and claims replaced (`GONE` leaves out), signed by `key`."""
+        genuine = parse(text)
+        return jws.sign(
+            {name: value for name, value in {**genuine.header, **(header or {})}.items() if value is not GONE},
+            {name: value for name, value in {**genuine.payload, **claims}.items() if value is not GONE},
+            key,
+        )
+
     # ---------------------------------------------------------------- parties of the attacker and of the tests
 
-    async def newcomer(self, name: str = "newcomer", **options: Any) -> Agent:
+    def wire(self) -> AsyncWire:
+        """A party's own way onto the network. Nobody here has to wait for anything."""
+        return AsyncWire(self.network, Directory(clock=self.clock), sleep=lambda seconds: asyncio.sleep(0))
+
+    async def whole_agent(self) -> AsyncAgent:
+        """Ada's agent: this library's own, enrolled under a key of its own."""
+        wire = self.wire()
+        source, _ = await wire.run(enroll(AP, SigningKey.generate(), clock=self.clock, ps=PS, label="Ada's agent"))
+        return AsyncAgent(
+            source,
+            wire=wire,
+            clock=self.clock,
+            opening="agent-token",
+            on_interaction=self.direct,
+            poll=PollPolicy(wait_s=1, deadline_s=20),
+        )
+
+    async def newcomer(self) -> Agent:
         """A fresh, honest agent of the provider, which an attacker can be just as well."""
-        wire = AsyncWire(self.network, Directory(clock=self.clock))
         durable = SigningKey.generate()
-        source, credential = await wire.run(enroll(AP, durable, clock=self.clock, ps=PS, mode="single-key"))
+        flow = enroll(AP, durable, clock=self.clock, ps=PS, mode="single-key")
+        _, credential = await self.wire().run(flow)
         assert credential.token is not None
         return Agent(self, durable, credential.token.raw)
 
@@ -386,7 +423,6 @@ async def open_city(folder: Path) -> City:
     network.publish(EVIL_AP, "aauth-agent.json", evil, callback_endpoint=f"{EVIL_AP}/callback")
     network.publish(EVIL_RESOURCE, "aauth-resource.json", evil)
     network.publish(EVIL_PS, PERSON_DWK, evil)
-    durable = SigningKey.generate()
     city = City(
         folder,
         clock,
@@ -395,20 +431,8 @@ async def open_city(folder: Path) -> City:
         person_app,
         resources,
         keys,
-        {path.stem: path for path in folder.glob("*.db")},
-        durable,
         evil=evil,
         _stack=stack,
-    )
-    agent_wire = wire()
-    source, _ = await agent_wire.run(enroll(AP, durable, clock=clock, ps=PS, label="Ada's agent"))
-    city.agent = AsyncAgent(
-        source,
-        wire=agent_wire,
-        clock=clock,
-        opening="agent-token",
-        on_interaction=city.direct,
-        poll=PollPolicy(wait_s=1, deadline_s=20),
     )
     await person_app.accounts.create("ada", "Ada", password=PASSWORD)
     await person_app.accounts.create("bob", "Bob", password=PASSWORD)
@@ -435,6 +459,7 @@ __all__ = [
     "EVIL_AP",
     "EVIL_PS",
     "EVIL_RESOURCE",
+    "GONE",
     "JKTJWT",
     "JWKSURI",
     "MAIL",

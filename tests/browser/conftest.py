@@ -7,6 +7,7 @@ sends over real connections.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 import time
@@ -29,6 +30,7 @@ from aauthlib.web.person import PersonApp, build_person_app
 from tests.web.person_pages.parties import LOGO, Parties, page_url
 
 PASSWORD = "correct horse battery"
+_MAX_PICTURE_BYTES = 150_000
 _START_S = 20.0
 
 
@@ -257,3 +259,28 @@ def add_authenticator(page: Page) -> None:
             }
         },
     )
+
+
+class Album:
+    """Where the pictures go."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def take(self, page: Page, name: str) -> None:
+        path = self._directory / f"{name}.png"
+        page.screenshot(path=path, full_page=True, animations="disabled", caret="hide")
+        assert path.stat().st_size <= _MAX_PICTURE_BYTES, f"{name}.png is too large to keep"
+
+    def take_view(self, page: Page, name: str) -> None:
+        """Only what fits the window: a page that goes on for long."""
+        path = self._directory / f"{name}.png"
+        page.screenshot(path=path, animations="disabled", caret="hide")
+        assert path.stat().st_size <= _MAX_PICTURE_BYTES, f"{name}.png is too large to keep"
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Album:
+    kept = os.environ.get("AAUTHLIB_PICTURES")
+    return Album(Path(kept) if kept else tmp_path / "pictures")

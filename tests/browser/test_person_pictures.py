@@ -6,46 +6,24 @@ that they can always be taken.
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
 
 from tests.web.person_pages.parties import invitation, page_url
 
-from .conftest import NewPage, World, add_authenticator, set_up
+from .conftest import Album, NewPage, World, add_authenticator, set_up
 
 pytestmark = pytest.mark.browser
 
-_MAX_BYTES = 150_000
 #: The port in the pictures, when it is free.
 _PORT = 4000
 _DESKTOP: dict[str, Any] = {"viewport": {"width": 760, "height": 640}}
 _PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 1, "is_mobile": True}
 _REASON = "Ana asked me to find a free hour for lunch next week.\n\nI only look, and **write nothing** without asking."
-
-
-class Album:
-    """Where the pictures go."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
-
-    def take(self, page: Page, name: str) -> None:
-        path = self._directory / f"{name}.png"
-        page.screenshot(path=path, full_page=True, animations="disabled", caret="hide")
-        assert path.stat().st_size <= _MAX_BYTES, f"{name}.png is too large to keep"
-
-
-@pytest.fixture
-def album(tmp_path: Path) -> Album:
-    kept = os.environ.get("AAUTHLIB_PICTURES")
-    return Album(Path(kept) if kept else tmp_path / "pictures")
 
 
 def _free(port: int) -> int:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from aauthlib.demo.browser import ScriptedPerson
 from aauthlib.demo.parties import Parties, loopback_client, open_parties
+from aauthlib.effects import Direct
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -26,8 +33,11 @@ class World:
     environment: dict[str, str]
     person: ScriptedPerson | None = field(default=None)
 
-    def run(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
+    def begin(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self.begin(coroutine).result(60)
 
     def decide(self, url: str, decision: str) -> None:
         """Open the page and decide, making the account at the first time."""
@@ -58,26 +68,31 @@ class World:
         )
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory) -> Iterator[World]:
-    data, home = tmp_path_factory.mktemp("parties"), tmp_path_factory.mktemp("home")
+@contextmanager
+def running_world(data: Path, home: Path, *, on_interaction: Callable[[Direct], object]) -> Iterator[World]:
+    """The demo's parties in `data`, until the block ends; `on_interaction` is told when their agent needs somebody."""
+    data.mkdir(parents=True, exist_ok=True)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-
-    async def ignore(direct: object) -> None:
-        return None
-
-    parties = asyncio.run_coroutine_threadsafe(open_parties(data, on_interaction=ignore, wait_s=60.0), loop).result(60)
-    import os
-
+    opening = open_parties(data, on_interaction=on_interaction, wait_s=60.0)
+    parties = asyncio.run_coroutine_threadsafe(opening, loop).result(60)
     source = str(Path(__file__).parents[2] / "src")
     environment = {**os.environ, "AAUTH_HOME": str(home / "aauth"), "PYTHONPATH": source, "NO_COLOR": "1"}
     made = World(parties, loop, home, environment)
-    yield made
-    if made.person is not None:
-        made.run(made.person.close())
-    made.run(parties.close())
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
+    try:
+        yield made
+    finally:
+        if made.person is not None:
+            made.run(made.person.close())
+        made.run(parties.close())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    data, home = tmp_path_factory.mktemp("parties"), tmp_path_factory.mktemp("home")
+    with running_world(data, home, on_interaction=lambda direct: None) as made:
+        yield made

@@ -51,7 +51,7 @@ def test_init_self_published_writes_two_files_that_anybody_may_read_and_no_secre
     assert all("d" not in key and key["alg"] == "Ed25519" for key in keys["keys"])
 
 
-@pytest.mark.spec("#overview-identity-access")
+@pytest.mark.spec("#agent-token-usage")
 def test_fetch_prints_the_body_and_nothing_else_on_standard_output(world, enrolled):
     result = world.aauth("fetch", f"{world.parties.calendar}/agent")
     assert result.returncode == 0, result.stderr
@@ -70,7 +70,7 @@ def _events(process, count):
     return [json.loads(process.stdout.readline()) for _ in range(count)]
 
 
-@pytest.mark.spec("#overview-ps-asserted", "#interaction-required")
+@pytest.mark.spec("#interaction-required")
 def test_fetch_asks_the_person_and_goes_on_when_they_allow_it(world, enrolled):
     process = world.start("fetch", f"{world.parties.calendar}/events", "--json", "--why", "To show you your day.")
     (naming,) = _events(process, 1)

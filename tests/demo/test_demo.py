@@ -16,7 +16,7 @@ from aauthlib.http import Fields, Request, Response
 
 
 @pytest.mark.spec(
-    "#overview-identity-access", "#overview-person-identity", "#deferred-auth-token", "#proof-of-possession"
+    "#deferred-auth-token", "#proof-of-possession"
 )
 def test_the_unattended_demo_walks_the_whole_ladder_and_every_step_comes_out_as_promised():
     result = CliRunner().invoke(app, ["demo", "--yes", "--no-browser", "--json"])

@@ -209,3 +209,16 @@ def test_whatever_a_document_says_it_is_read_or_refused(cls: type[Metadata], dat
         read_metadata(cls, {**document(cls), **members}, issuer=ISSUER)
     except (IssuerMissing, IssuerMismatch, UnknownKey) as error:
         assert str(error)
+
+
+@pytest.mark.spec("#ps-metadata", "#agent-provider-metadata", "#resource-metadata")
+def test_only_a_resource_may_leave_out_where_its_keys_are():
+    issuer = "https://server.example"
+    endpoints = {
+        "auth_token_endpoint": f"{issuer}/auth",
+        "person_token_endpoint": f"{issuer}/person",
+    }
+    assert read_metadata(ResourceMetadata, {"issuer": issuer}, issuer=issuer).jwks_uri is None
+    for cls in (PersonServerMetadata, AgentProviderMetadata, AccessServerMetadata):
+        with pytest.raises(UnknownKey, match="jwks_uri"):
+            read_metadata(cls, {"issuer": issuer, **endpoints}, issuer=issuer)

@@ -10,6 +10,7 @@ import pytest
 
 from aauthlib import jws
 from aauthlib.base64url import b64url_decode
+from aauthlib.discovery import TransportError
 from aauthlib.errors import (
     ExpiredJWT,
     InvalidInput,
@@ -571,3 +572,40 @@ async def test_a_revoked_enrolment_gets_nothing_any_more(world: Any, durable: An
                 durable, enrolled["agent_token"], discriminator="a", jwk=SigningKey.generate().public.to_jwk()
             )
         )
+
+
+@pytest.mark.spec("#durable-key-compromise", "#sub-agents")
+async def test_a_revoked_parent_makes_no_sub_agents_even_while_its_person_server_is_silent(
+    world: Any, durable: Any
+) -> None:
+    enrolled = await world.enroll(durable, ps=PS)
+    world.person_server.answers = [TransportError("no answer")]
+    await world.provider.revoke(enrolled["agent"])
+    with pytest.raises(RevokedJWT):
+        await world.provider.subagent(
+            world.subagent_request(
+                durable, enrolled["agent_token"], discriminator="a", jwk=SigningKey.generate().public.to_jwk()
+            )
+        )
+
+
+@pytest.mark.spec("#presenting-a-revoked-token")
+async def test_a_single_token_that_was_revoked_is_refused_as_revoked(world: Any, durable: Any) -> None:
+    enrolled = await world.enroll(durable)
+    token = await world.verified(enrolled["agent_token"])
+    await world.store.mark_revoked(token.jti, now=world.clock())
+    with pytest.raises(RevokedJWT):
+        await world.provider.subagent(
+            world.subagent_request(
+                durable, enrolled["agent_token"], discriminator="a", jwk=SigningKey.generate().public.to_jwk()
+            )
+        )
+
+
+@pytest.mark.spec("#per-install-identity")
+async def test_a_full_provider_says_so_and_still_serves_who_is_enrolled(world: Any, durable: Any) -> None:
+    provider = world.make(max_enrollments=1)
+    await provider.enroll(world.request("/enroll", {}, durable))
+    with pytest.raises(EnrollmentRefused, match="no room"):
+        await provider.enroll(world.request("/enroll", {}, SigningKey.generate()))
+    assert (await provider.refresh(world.request("/refresh", {}, durable))).status == 200

@@ -77,4 +77,4 @@ def signature_base(request: Request, components: Sequence[str], params: str) -> 
     # A line break in a value would make one component look like two.
     if not base.isascii() or base.count("\n") != len(components) or "\r" in base:
         raise InvalidSignature("A covered component holds characters that cannot be signed.")
-    return base.encode("ascii")
+    return base.encode()

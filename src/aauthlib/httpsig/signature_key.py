@@ -7,9 +7,10 @@ an unknown one is never an error here, since a verifier must ignore members it d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
+
+import msgspec
 
 from ..errors import InvalidJWT, InvalidKey, InvalidSignature
 from ..fields import FieldError, Token, parse_dictionary, serialize
@@ -21,8 +22,7 @@ __all__ = ["HWK", "JKTJWT", "JWKSURI", "JWT", "SignatureKey", "UnknownScheme", "
 _MAX_PARAMETER_LENGTH = 16_384
 
 
-@dataclass(frozen=True, slots=True)
-class HWK:
+class HWK(msgspec.Struct, frozen=True, gc=False):
     """`hwk`: a public key inline, for pseudonymous callers (Section 3.4)."""
 
     scheme = "hwk"
@@ -36,30 +36,33 @@ class HWK:
         return dict(self.jwk)
 
 
-@dataclass(frozen=True, slots=True)
-class JWT:
+class JWT(msgspec.Struct, frozen=True, gc=False):
     """`jwt`: a token whose `cnf.jwk` is the key (Section 3.8). Agent, person and auth tokens travel here."""
 
     scheme = "jwt"
-    jwt: str = field(repr=False)
+    jwt: str
+
+    def __repr__(self) -> str:
+        return "JWT()"  # a token has no place in a log
 
     def parameters(self) -> dict[str, Any]:
         return {"jwt": self.jwt}
 
 
-@dataclass(frozen=True, slots=True)
-class JKTJWT:
+class JKTJWT(msgspec.Struct, frozen=True, gc=False):
     """`jkt-jwt`: a durable key delegates to an ephemeral one (Section 3.5). Used to refresh at an agent provider."""
 
     scheme = "jkt-jwt"
-    jwt: str = field(repr=False)
+    jwt: str
+
+    def __repr__(self) -> str:
+        return "JKTJWT()"  # a token has no place in a log
 
     def parameters(self) -> dict[str, Any]:
         return {"jwt": self.jwt}
 
 
-@dataclass(frozen=True, slots=True)
-class JWKSURI:
+class JWKSURI(msgspec.Struct, frozen=True, gc=False):
     """`jwks_uri`: a server signing in its own right (Section 3.6)."""
 
     scheme = "jwks_uri"
@@ -71,8 +74,7 @@ class JWKSURI:
         return {"id": self.id, "dwk": self.dwk, "kid": self.kid}
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownScheme:
+class UnknownScheme(msgspec.Struct, frozen=True, gc=False):
     """A scheme this library does not implement; selecting it ends in `unsupported_scheme`."""
 
     scheme: str

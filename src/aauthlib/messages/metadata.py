@@ -31,6 +31,8 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     dwk: ClassVar[str]
     endpoints: ClassVar[tuple[str, ...]] = ()
+    keys_required: ClassVar[bool] = True
+    """Whether `jwks_uri` is REQUIRED of this role; a resource that signs nothing may leave it out."""
 
     issuer: str
     jwks_uri: str | None = None
@@ -109,6 +111,7 @@ class ResourceMetadata(Metadata, frozen=True, kw_only=True, omit_defaults=True):
     """`aauth-resource.json` (#resource-metadata)."""
 
     dwk: ClassVar[str] = RESOURCE_DWK
+    keys_required: ClassVar[bool] = False
     endpoints: ClassVar[tuple[str, ...]] = ("authorization_endpoint", "revocation_endpoint")
 
     access_mode: str | None = None
@@ -159,6 +162,8 @@ def read_metadata(cls: type[M], document: Mapping[str, Any], *, issuer: str, dev
                 endpoint_url(value, dev=dev, what=name)
         if metadata.jwks_uri is not None:
             https_url(metadata.jwks_uri, dev=dev, what="jwks_uri")
+        elif cls.keys_required:
+            raise InvalidIdentifier("It has no jwks_uri, so nothing it signs could be verified.")
     except (msgspec.ValidationError, InvalidIdentifier) as error:
         raise UnknownKey(f"The metadata of this server is not usable: {error}") from error
     bad = {name: None for name in _DISPLAY_URLS if not _is_https(getattr(metadata, name), dev=dev)}

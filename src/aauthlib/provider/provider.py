@@ -23,9 +23,8 @@ from typing import Protocol, TypeVar
 
 from ..base64url import b64url_encode
 from ..discovery import StaticDirectory
-from ..effects import Clock, Effect, FindKey, Flow
+from ..effects import Clock, Flow
 from ..errors import (
-    AAuthError,
     ExpiredJWT,
     InvalidIdentifier,
     InvalidJWT,
@@ -33,7 +32,6 @@ from ..errors import (
     InvalidSignature,
     RevokedJWT,
     SignatureError,
-    UnknownKey,
 )
 from ..http import Request, Response, json_response
 from ..httpsig import SignaturePolicy
@@ -56,6 +54,7 @@ from ..verification import Caller, Level, authenticate
 from .enrollment import EnrollmentGate, EnrollmentRequest, RefreshRequest, SubagentRequest, checked_ps
 from .keyring import KeyRing
 from .limits import RateLimit
+from .own_keys import with_own_keys
 from .revocation import Outcome, RevokedToken, revoke_at_person_server
 
 __all__ = ["ENROLLMENT_PATH", "JWKS_PATH", "REFRESH_PATH", "SUBAGENT_PATH", "AgentProvider"]
@@ -69,7 +68,7 @@ DEFAULT_LIFETIME_S = 3600
 MAX_LIFETIME_S = 86_400
 #: How far ahead a naming JWT may expire: it is used once, within moments.
 MAX_DELEGATION_S = 600
-_MAX_ENROLLMENTS = 100_000
+DEFAULT_MAX_ENROLLMENTS = 100_000
 _LIST_PAGE = 100
 
 _T = TypeVar("_T")
@@ -93,6 +92,8 @@ class AgentProvider:
     - `gate`: who may enrol; `None` for everybody.
     - `token_lifetime_s`: of agent tokens, at most 24 hours.
     - `keys`: the signing keys; by default kept in the store and rotated monthly.
+    - `max_enrollments`: installs it holds; an open provider should be watched for those that nobody uses.
+    - `..._per_minute`: limits on new installs and refused invitations (all callers together) and tokens (per install).
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class AgentProvider:
         token_lifetime_s: int = DEFAULT_LIFETIME_S,
         keys: KeyRing | None = None,
         enrollments_per_minute: int = 120,
+        max_enrollments: int = DEFAULT_MAX_ENROLLMENTS,
         refused_per_minute: int = 30,
         tokens_per_minute: int = 30,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
@@ -120,7 +122,7 @@ class AgentProvider:
         self._store, self._wire, self._clock, self._random_bytes = store, wire, clock, random_bytes
         self._display = metadata or AgentProviderMetadata(issuer=issuer)
         self._person_servers = None if person_servers is None else frozenset(person_servers)
-        self._gate = gate
+        self._gate, self._max_enrollments = gate, max_enrollments
         self._lifetime_s = token_lifetime_s
         self._keys = keys or KeyRing(store, clock=clock, token_lifetime_s=token_lifetime_s)
         self._enrollments = RateLimit(enrollments_per_minute, window_s=60, clock=clock)
@@ -173,7 +175,7 @@ class AgentProvider:
                 ps=ps,
                 enrolled_at=self._clock(),
             ),
-            most=_MAX_ENROLLMENTS,
+            most=self._max_enrollments,
         )
         return await self._issue(enrollment, cnf=key, ps=ps or enrollment.ps, status=201 if created else 200)
 
@@ -256,7 +258,7 @@ class AgentProvider:
             tokens=VerificationPolicy(dev=self.dev),
             accepted=(AgentToken,),
         )
-        caller = _answered(flow, StaticDirectory(keys={self.issuer: await self._keys.published()}))
+        caller = with_own_keys(flow, StaticDirectory(keys={self.issuer: await self._keys.published()}))
         if caller.level is Level.ANONYMOUS:
             raise InvalidSignature(f"Sign the request, with the Signature-Key scheme {' or '.join(schemes)}.")
         if caller.agent_token is not None:
@@ -349,23 +351,3 @@ def _subagent(parent: AgentToken, body: SubagentRequest, *, dev: bool) -> tuple[
     if key == parent.cnf:
         raise InvalidRequest("jwk must be the sub-agent's own key, not its parent's.")
     return str(child), key
-
-
-def _answered(flow: Flow[_T], directory: StaticDirectory) -> _T:
-    """Run a flow that asks for keys only, answered from `directory`."""
-    answer: object = None
-    failure: AAuthError | None = None
-    try:
-        while True:
-            effect: Effect = flow.send(answer) if failure is None else flow.throw(failure)
-            answer, failure = None, None
-            if not isinstance(effect, FindKey):
-                raise TypeError(f"Verification asks for keys only, not for {type(effect).__name__}.")
-            try:
-                answer = directory.cached(effect)
-            except AAuthError as error:
-                failure = UnknownKey("The agent token is not one of this agent provider's.")
-                failure.__cause__ = error
-    except StopIteration as end:
-        result: _T = end.value
-        return result

@@ -169,6 +169,7 @@ _STRUCTURE: Mapping[str, frozenset[str]] = {
     "OKP": frozenset(("crv", "x")),
     "EC": frozenset(("crv", "x", "y")),
     "RSA": frozenset(("n", "e")),
+    "AKP": frozenset(("pub",)),
 }
 _NO_MEMBERS: frozenset[str] = frozenset()
 
