@@ -1,7 +1,7 @@
 # Everything here does its own set-up: Python 3.11 or newer, make and git are enough. `make help` lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench docs screenshots clean setup setup-demo peers
+.PHONY: help demo test check format bench fuzz mutate docs screenshots clean setup setup-demo setup-fuzz setup-mutate peers
 
 PY := .venv/bin/python
 # Arguments for pytest: make test ARGS="tests/person -k consent"
@@ -31,6 +31,15 @@ format: setup ## Put the code in the house format
 bench: setup ## Measure, print and write bench/results.json
 	$(PY) bench/run.py
 
+# How many inputs make fuzz tries over all targets, and more arguments, such as FUZZ_ARGS="--only headers --seed 2".
+RUNS ?= 1050000
+
+fuzz: setup-fuzz ## Fuzz what reads strangers' input, guided by coverage; RUNS=... inputs, a million by default
+	$(PY) -m fuzz.run --runs $(RUNS) $(FUZZ_ARGS)
+
+mutate: setup-mutate ## Mutation testing of httpsig, tokens and deferred; writes docs/mutation.md; takes half an hour
+	$(PY) scripts/mutate.py $(MUTATE_ARGS)
+
 docs: setup ## Write docs/conformance.md anew from the tests
 	$(PY) scripts/conformance.py
 
@@ -46,6 +55,12 @@ setup:
 
 setup-demo:
 	@scripts/bootstrap demo
+
+setup-fuzz:
+	@scripts/bootstrap fuzz
+
+setup-mutate:
+	@scripts/bootstrap mutate
 
 peers:
 	@scripts/interop-node

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import core
 import memory
 import peers
+import served
 import three_party
 from rounds import ROUNDS, Rates, measure
 from world import World
@@ -44,6 +45,7 @@ ROWS: tuple[tuple[str, str, str, float | None], ...] = (
     ("verify_warm", "verify, token seen before", "raw_verify", 0.80),
     ("verify_cold", "verify, token never seen", "raw_verify", 0.40),
     ("verify_hwk", "verify, pseudonym (hwk)", "raw_verify", None),
+    ("asgi", "ASGI middleware, empty app", "raw_verify", 0.60),
     ("verify_warm_fast_backend", "PyNaCl: verify, seen before", "raw_verify", 1.30),
     ("verify_cold_fast_backend", "PyNaCl: verify, never seen", "raw_verify", None),
 )
@@ -123,7 +125,7 @@ def main() -> None:
 
     console = Console()
     world = World()
-    subjects = core.subjects(world)
+    subjects = [*core.subjects(world), *served.subjects(world)]
     left_out: list[str] = []
     try:
         subjects += core.fast_subjects(world)
@@ -139,7 +141,8 @@ def main() -> None:
 
     held = memory.callers_memory(chosen.callers, world.now)
     console.print(
-        f"\n{held['callers']:,} distinct callers: {held['cache_entries']:,} tokens kept, the process grew by "
+        f"\n{held['callers']:,} distinct callers: {held['cache_entries']:,} tokens, {held['rate_limit_entries']:,} "
+        f"counts and {held['replay_entries']:,} digests kept; the process grew by "
         f"{held['cache_growth_mib']} MiB to {held['resident_mib']} MiB."
     )
 

@@ -15,7 +15,8 @@ from aauthlib.transport import Wire
 
 PROVIDER = "https://provider.example"
 PERSON_SERVER = "https://ps.example"
-URL = "https://resource.example/calendar/2026-11/{}?view=week"
+RESOURCE = "https://resource.example"
+URL = RESOURCE + "/calendar/2026-11/{}?view=week"
 HEADERS = (
     ("host", "resource.example"),
     ("accept", "application/json"),

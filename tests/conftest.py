@@ -19,7 +19,9 @@ from hypothesis import settings
 
 # How long one example takes says more about the machine than about the code; the timeout of the test still holds.
 settings.register_profile("aauthlib", deadline=None)
-settings.load_profile("aauthlib")
+# Mutation testing runs the tests once for each mutant (scripts/mutate.py).
+settings.register_profile("mutation", deadline=None, max_examples=20, derandomize=True)
+settings.load_profile(os.environ.get("AAUTHLIB_HYPOTHESIS", "aauthlib"))
 
 NODE_PEERS = Path(__file__).parent / "interop" / "node"
 

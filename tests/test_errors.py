@@ -87,9 +87,7 @@ def test_each_code_of_the_tables_has_the_status_of_the_table(code: str, status: 
 
 
 @pytest.mark.spec("#token-endpoint-error-codes")
-@pytest.mark.parametrize(
-    "code", ["invalid_agent_token", "expired_agent_token", "invalid_person_token", "unknown_person_token"]
-)
+@pytest.mark.parametrize("code", ["invalid_person_token", "unknown_person_token"])
 def test_codes_that_the_final_text_dropped_do_not_exist(code: str) -> None:
     assert code not in PROBLEMS
     assert code not in SIGNATURE_ERRORS
@@ -148,7 +146,7 @@ def test_a_token_sent_as_a_parameter_fails_with_the_parameters_code(parameter: e
 def test_a_parameter_whose_key_cannot_be_had_is_an_invalid_token() -> None:
     for error in (UnknownKey("No such kid."), InvalidKey("Broken."), AAuthError("Other.")):
         assert type(as_parameter_error(error, "presented")) is InvalidPresentedToken
-    assert set(PARAMETER_TOKEN_ERRORS) == {"resource", "presented", "upstream", "subagent"}
+    assert set(PARAMETER_TOKEN_ERRORS) == {"resource", "presented", "upstream", "subagent", "agent"}
 
 
 @pytest.mark.spec("#error-response-format")

@@ -69,7 +69,7 @@ def load_public(octets: bytes) -> VerifyingKey:
     """The public key of 32 bytes. Raises `InvalidKey` for a point of small order and a non-canonical encoding."""
     if octets in _SMALL_ORDER:
         raise InvalidKey("The key is a point of small order: anyone could sign under it.")
-    if int.from_bytes(octets, "little") & _WITHOUT_SIGN >= _FIELD_PRIME:
+    if octets[-1] & 0x7F == 0x7F and int.from_bytes(octets, "little") & _WITHOUT_SIGN >= _FIELD_PRIME:
         raise InvalidKey("The key is not the canonical encoding of a point (RFC 8032, Section 5.1.3).")
     return _load(octets)
 

@@ -16,7 +16,21 @@ import msgspec
 
 from .http import Request
 
-__all__ = ["Answer", "Clock", "Direct", "Effect", "FindKey", "FindMetadata", "Flow", "Report", "Send", "Sleep"]
+__all__ = [
+    "Answer",
+    "Clock",
+    "Direct",
+    "Effect",
+    "Find",
+    "FindCertificates",
+    "FindKey",
+    "FindKeyAt",
+    "FindMetadata",
+    "Flow",
+    "Report",
+    "Send",
+    "Sleep",
+]
 
 #: Unix time in seconds. Injected everywhere, so that tests decide what time it is.
 Clock: TypeAlias = Callable[[], float]
@@ -51,6 +65,27 @@ class FindKey(msgspec.Struct, frozen=True, gc=False):
     issuer: str
     dwk: str
     kid: str
+    changed_since_use: bool = False
+
+
+class FindKeyAt(msgspec.Struct, frozen=True, gc=False):
+    """Find the key `kid` in the JWKS at `url` itself (HTTP Signature Keys, Section 3.7); answered with a `PublicKey`.
+
+    `url` is an identity and is compared byte for byte. `changed_since_use` and failures are as for `FindKey`.
+    """
+
+    url: str
+    kid: str
+    changed_since_use: bool = False
+
+
+class FindCertificates(msgspec.Struct, frozen=True, gc=False):
+    """Find the PEM document at `url` (HTTP Signature Keys, Section 3.10); answered with its bytes, unjudged.
+
+    `changed_since_use` says that the copy held does not have the certificate asked for. Failure is `UnknownKey`.
+    """
+
+    url: str
     changed_since_use: bool = False
 
 
@@ -96,7 +131,10 @@ class Report:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-Effect: TypeAlias = Send | Sleep | FindKey | FindMetadata | Direct | Answer | Report
+#: What a directory answers.
+Find: TypeAlias = FindKey | FindKeyAt | FindCertificates | FindMetadata
+
+Effect: TypeAlias = Send | Sleep | Find | Direct | Answer | Report
 
 _T = TypeVar("_T")
 

@@ -38,6 +38,7 @@ __all__ = [
     "ConfigurationError",
     "Denied",
     "Expired",
+    "ExpiredAgentToken",
     "ExpiredJWT",
     "ExpiredPresentedToken",
     "ExpiredResourceToken",
@@ -46,6 +47,7 @@ __all__ = [
     "Gone",
     "InteractionUnavailable",
     "InvalidAccount",
+    "InvalidAgentToken",
     "InvalidCode",
     "InvalidIdentifier",
     "InvalidInput",
@@ -66,6 +68,7 @@ __all__ = [
     "ProblemError",
     "RateLimited",
     "Revoked",
+    "RevokedAgentToken",
     "RevokedJWT",
     "RevokedPresentedToken",
     "RevokedResourceToken",
@@ -149,6 +152,10 @@ class SignatureError(AAuthError):
     code: ClassVar[str]
     title: ClassVar[str]
     status: ClassVar[int] = 401
+    accepted_schemes: tuple[str, ...] = ()
+    """What the verifier that refuses would have accepted: `Accept-Signature-Scheme` (HTTP Signature Keys, 4.4)."""
+    accepted_algorithms: tuple[str, ...] = ()
+    """The same for `Accept-Signature-Alg`."""
 
     def members(self) -> dict[str, tuple[str, ...]]:
         """Members of `Signature-Error` beside `error`: name to an inner list of strings."""
@@ -418,6 +425,27 @@ class RevokedSubagentToken(ProblemError):
     status = 400
 
 
+class InvalidAgentToken(ProblemError):
+    """The agent token sent beside a resource token to an access server does not verify, or is another key's."""
+
+    code = "invalid_agent_token"
+    status = 400
+
+
+class ExpiredAgentToken(ProblemError):
+    """The agent token sent to an access server expired."""
+
+    code = "expired_agent_token"
+    status = 400
+
+
+class RevokedAgentToken(ProblemError):
+    """The agent token sent to an access server was revoked."""
+
+    code = "revoked_agent_token"
+    status = 400
+
+
 class TokenClockSkew(ProblemError):
     """A token sent as a parameter has an `iat` too far ahead of our clock (#token-endpoint-error-codes)."""
 
@@ -581,6 +609,9 @@ PROBLEMS: Mapping[str, type[ProblemError]] = {
         InvalidSubagentToken,
         ExpiredSubagentToken,
         RevokedSubagentToken,
+        InvalidAgentToken,
+        ExpiredAgentToken,
+        RevokedAgentToken,
         TokenClockSkew,
         UserUnreachable,
         AsUnreachable,
@@ -602,7 +633,7 @@ PROBLEMS: Mapping[str, type[ProblemError]] = {
     )
 }
 
-TokenParameter = Literal["resource", "presented", "upstream", "subagent"]
+TokenParameter = Literal["resource", "presented", "upstream", "subagent", "agent"]
 
 PARAMETER_TOKEN_ERRORS: Mapping[str, Mapping[type[TokenError], type[ProblemError]]] = {
     name: {
@@ -611,7 +642,7 @@ PARAMETER_TOKEN_ERRORS: Mapping[str, Mapping[type[TokenError], type[ProblemError
         TokenRevoked: PROBLEMS[f"revoked_{name}_token"],
         TokenFromFuture: TokenClockSkew,
     }
-    for name in ("resource", "presented", "upstream", "subagent")
+    for name in ("resource", "presented", "upstream", "subagent", "agent")
 }
 
 _IN_SIGNATURE_KEY: Mapping[type[TokenError], type[SignatureError]] = {

@@ -12,7 +12,16 @@ from typing import Any, cast
 import http_sf
 from http_sf import Token
 
-__all__ = ["MAX_FIELD_LENGTH", "FieldError", "Token", "is_plain_string", "parse_dictionary", "parse_list", "serialize"]
+__all__ = [
+    "MAX_FIELD_LENGTH",
+    "FieldError",
+    "Token",
+    "is_plain_string",
+    "parse_dictionary",
+    "parse_item",
+    "parse_list",
+    "serialize",
+]
 
 #: Longest field value parsed, in characters. Room for two of the longest JWTs.
 MAX_FIELD_LENGTH = 40_960
@@ -43,6 +52,11 @@ def parse_dictionary(value: str) -> dict[str, tuple[Any, dict[str, Any]]]:
 def parse_list(value: str) -> list[tuple[Any, dict[str, Any]]]:
     """Parse a List: (value, parameters) each."""
     return cast("list[tuple[Any, dict[str, Any]]]", _parse(value, "list"))
+
+
+def parse_item(value: str) -> tuple[Any, dict[str, Any]]:
+    """Parse an Item: (value, parameters)."""
+    return cast("tuple[Any, dict[str, Any]]", _parse(value, "item"))
 
 
 def serialize(value: Mapping[str, Any] | list[Any] | tuple[Any, Any]) -> str:

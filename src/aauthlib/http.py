@@ -34,10 +34,12 @@ class Fields:
         return (self._combined or self._combine()).get(name)
 
     def _combine(self) -> dict[str, str]:
-        combined: dict[str, str] = {}
-        for name, value in self._pairs:
-            value = value.strip(" \t")
-            combined[name] = f"{combined[name]}, {value}" if name in combined else value
+        combined = {name: value.strip(" \t") for name, value in self._pairs}
+        if len(combined) != len(self._pairs):
+            lines: dict[str, list[str]] = {}
+            for name, value in self._pairs:
+                lines.setdefault(name, []).append(value.strip(" \t"))
+            combined = {name: ", ".join(values) for name, values in lines.items()}
         self._combined = combined
         return combined
 
@@ -94,6 +96,8 @@ class Request:
     url: str
     headers: Fields = field(default_factory=Fields)
     body: bytes = field(default=b"", repr=False)
+    streams: bool = False
+    """Whether a body is still arriving, `body` being empty; whoever reads it verifies its `Content-Digest`."""
 
     @property
     def scheme(self) -> str:
@@ -126,7 +130,7 @@ class Request:
 
     def with_headers(self, **fields: str | None) -> Request:
         """A copy with header fields set or, where `None`, removed."""
-        return Request(self.method, self.url, self.headers.with_(**fields), self.body)
+        return Request(self.method, self.url, self.headers.with_(**fields), self.body, self.streams)
 
 
 @dataclass(frozen=True, slots=True)

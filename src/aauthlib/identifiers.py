@@ -8,9 +8,10 @@ names below it, so that all roles run on one laptop; nothing else ever turns it 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NewType
+
+import msgspec
 
 from .errors import InvalidIdentifier
 
@@ -40,6 +41,8 @@ _NUMBER = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)\Z")
 _PORT = re.compile(r"[1-9][0-9]{0,4}\Z")
 # Visible ASCII without the characters that never appear raw in a URI (RFC 3986) or that end a header value early.
 _URL_TAIL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*\Z")
+# A step up or aside in a path, as browsers and servers read it: encoded dots and separators too.
+_DOT_SEGMENT = re.compile(r"(?:/|%2f|%5c)(?:\.|%2e){1,2}(?:/|%2f|%5c|$)", re.IGNORECASE)
 
 
 def is_development_host(host: str) -> bool:
@@ -132,9 +135,12 @@ def callback_url(value: str, *, dev: bool = False, localhost_allowed: bool = Fal
     """Check a `callback` URL of an interaction (#user-interaction).
 
     With `localhost_allowed` (the agent provider's `localhost_callback_allowed`), `http://localhost` and
-    `http://127.0.0.1` with any port are accepted too (#endpoint-and-other-urls).
+    `http://127.0.0.1` with any port are accepted too (#endpoint-and-other-urls). Dot segments, plain or encoded, are
+    not: a browser resolves them, so a URL that seems to lie below the permitted one leads elsewhere.
     """
     what = "A callback URL"
+    if _DOT_SEGMENT.search(value.partition("?")[0]):
+        raise InvalidIdentifier(f"{what} must not contain dot segments.")
     if localhost_allowed and len(value) <= MAX_URL_LENGTH:
         for host in ("http://localhost", "http://127.0.0.1"):
             rest = value.removeprefix(host)
@@ -153,8 +159,7 @@ def origin_of(url: str) -> str:
     return scheme + "://" + re.split(r"[/?#]", rest, maxsplit=1)[0]
 
 
-@dataclass(frozen=True, slots=True)
-class AgentIdentifier:
+class AgentIdentifier(msgspec.Struct, frozen=True, gc=False):
     """`aauth:local@domain` (#agent-identifiers). Compared exactly, never case-folded."""
 
     local: str
@@ -200,5 +205,7 @@ class AgentIdentifier:
         In the development profile an identifier may leave out the port its provider listens on.
         """
         authority = issuer.partition("://")[2]
+        if self.domain == authority:
+            return True
         host = authority.partition(":")[0]
-        return self.domain == authority or (is_development_host(host) and self.domain == host)
+        return is_development_host(host) and self.domain == host

@@ -1,8 +1,8 @@
 """Keys: public and private JWKs with a fully-specified `alg`, thumbprints, JWK sets.
 
 HTTP Signature Keys, Section 3.3 (Algorithm Determination) and #signature-algorithms: the key alone determines the
-algorithm. `alg` must be present and fully specified, and `kty` and `crv` must agree with it. How each algorithm works is
-a row in `algorithms`; which of them a party accepts is its policy's business.
+algorithm. `alg` must be present and fully specified, and `kty` and `crv` must agree with it. How each one works is a
+row in `algorithms`; which ones a party accepts is its policy's business.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pytest
 
 from aauthlib.agent import Credential, EnrolmentFailed, SelfIssued, enroll
 from aauthlib.agent.provider_client import Enrolled
-from aauthlib.errors import ClockSkew, InvalidIdentifier, SignatureError
+from aauthlib.errors import ClockSkew, InvalidIdentifier, InvalidSignature, SignatureError
 from aauthlib.http import Request, Response, json_response
 from aauthlib.keys import PublicKey, SigningKey
 from aauthlib.messages.problems import error_response
@@ -263,3 +263,36 @@ def test_no_key_or_token_is_shown(world: World, provider: Provider, durable: Sig
     assert private["d"] not in shown and credential.token is not None
     assert credential.token.raw not in shown
     assert claims_of(credential.token.raw)["jti"] in repr(credential.token)
+
+
+@pytest.mark.spec("#freshness-and-replay", "#single-key-refresh")
+def test_a_refresh_that_looks_like_a_replay_is_signed_again_a_second_later(
+    world: World, provider: Provider, durable: SigningKey
+) -> None:
+    source, _ = enrolled(world, durable, mode="single-key")
+    provider.calls.clear()
+    refused = [error_response(InvalidSignature("This very request was received before."))]
+    provider.answer = lambda response: refused.pop() if refused else response
+    sent = len(world.sent)
+
+    credential = world.drive(source.obtain())
+
+    assert credential.key == durable
+    assert [call[0] for call in provider.calls] == ["refresh_endpoint"] * 2
+    first, second = (request.headers.get("signature-input") for request in world.sent[sent:][-2:])
+    assert first != second
+    assert world.slept[-1] == 1.0
+
+
+@pytest.mark.spec("#freshness-and-replay")
+def test_a_request_that_is_refused_again_is_not_sent_for_ever(
+    world: World, provider: Provider, durable: SigningKey
+) -> None:
+    source, _ = enrolled(world, durable, mode="single-key")
+    provider.calls.clear()
+    provider.answer = lambda response: error_response(InvalidSignature("The signature does not verify."))
+
+    with pytest.raises(EnrolmentFailed, match="does not verify"):
+        world.drive(source.obtain())
+
+    assert len(provider.calls) == 2

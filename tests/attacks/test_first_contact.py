@@ -27,7 +27,9 @@ from .world import AP, CALENDAR, EVIL_AP, GONE, PS, Agent, City, error_code
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-def stranger(city: City, issuer: str, *, sub: str | None = None, key: SigningKey | None = None, **changes: Any) -> Agent:
+def stranger(
+    city: City, issuer: str, *, sub: str | None = None, key: SigningKey | None = None, **changes: Any
+) -> Agent:
     """An agent whose provider is `issuer`, by its own account."""
     agent_key = SigningKey.generate()
     token = issue_agent_token(

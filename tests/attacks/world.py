@@ -20,9 +20,9 @@ from argon2 import PasswordHasher
 
 from aauthlib import jws
 from aauthlib.agent import AsyncAgent, enroll
+from aauthlib.deferred.polling import PollPolicy
 from aauthlib.demo.browser import ScriptedPerson
 from aauthlib.demo.calendar import SCOPES, Calendar, calendar_app
-from aauthlib.deferred.polling import PollPolicy
 from aauthlib.discovery import Directory, TransportError
 from aauthlib.effects import Direct, Send
 from aauthlib.http import Fields, Request, Response, json_response
@@ -126,10 +126,10 @@ def policy() -> Policy:
 
 async def sign_in(username: str, password: str) -> str | None:
     """The users of the resources themselves."""
-    return f"user-{username}" if username in ("ada", "bob") and password == PASSWORD else None
+    return f"user-{username}" if username and password == PASSWORD else None
 
 
-@dataclass
+@dataclass(repr=False)
 class City:
     """Everybody, and what an attacker sees of them."""
 
@@ -145,13 +145,16 @@ class City:
     ada: ScriptedPerson = field(init=False)
     decision: str = "approve"
     codes: list[str] = field(default_factory=list)
+    _browsers: int = 0
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     # ---------------------------------------------------------------- people
 
     def browser(self) -> ScriptedPerson:
-        """A browser nobody is signed in with."""
-        mounts = {origin: httpx2.ASGITransport(app=app) for origin, app in self.network.apps.items()}
+        """A browser nobody is signed in with, at an address of its own."""
+        self._browsers += 1
+        address = (f"198.18.{self._browsers // 250}.{self._browsers % 250 + 1}", 50_000)
+        mounts = {origin: httpx2.ASGITransport(app=app, client=address) for origin, app in self.network.apps.items()}
         client = httpx2.AsyncClient(mounts=mounts, trust_env=False)
         self._stack.push_async_callback(client.aclose)
         return ScriptedPerson(client)
@@ -195,6 +198,10 @@ class City:
                 return request
         raise AssertionError("no such request was captured")
 
+    def tokens_type(self, text: str) -> str:
+        """The `typ` of a token."""
+        return str(parse(text).header.get("typ"))
+
     def read(self, text: str, kind: type[Any]) -> Any:
         """A genuine token as its verifier sees it."""
         return read(text, kind, now=self.clock(), policy=VerificationPolicy()).token
@@ -227,15 +234,14 @@ class City:
             created=int(self.clock() if created is None else created),
             components=components,
             cover_body=cover_body,
+            nonce=secrets.token_hex(8),
         )
 
     async def send(self, request: Request, *, at: str | None = None, **scope: Any) -> Response:
         """Deliver a request to the app at its origin, or as it is to another one."""
         return await call(self.network.apps[at or request.origin], request, **scope)
 
-    def forged(
-        self, text: str, key: SigningKey, *, header: Mapping[str, Any] | None = None, **claims: Any
-    ) -> str:
+    def forged(self, text: str, key: SigningKey, *, header: Mapping[str, Any] | None = None, **claims: Any) -> str:
         """A genuine token with header parameters and claims replaced (`GONE` leaves out), signed by `key`."""
         genuine = parse(text)
         return jws.sign(
@@ -292,7 +298,7 @@ class City:
         await self._stack.aclose()
 
 
-@dataclass
+@dataclass(repr=False)
 class Agent:
     """A key and an agent token, in whosever hands."""
 

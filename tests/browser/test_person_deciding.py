@@ -313,6 +313,7 @@ def test_an_agent_is_disconnected_at_home(ana: Page, world: World) -> None:
     ana.get_by_text("Disconnect").first.click()
     ana.get_by_role("button", name="Disconnect this agent").click()
     expect(ana.get_by_role("status")).to_contain_text("disconnected")
+    ana.goto(world.ps)
     expect(ana.get_by_text("No agent acts for you yet.")).to_be_visible()
 
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from aauthlib.deferred.pending import (
     Opened,
     Pending,
     PendingRequests,
+    accepted_response,
     id_digest,
 )
 from aauthlib.errors import (
@@ -219,6 +222,129 @@ async def test_a_poll_of_what_waits_is_answered_202_at_the_same_url(world: World
     assert response.headers.get("cache-control") == "no-store"
 
 
+@pytest.mark.spec("#polling-with-get")
+async def test_a_poll_says_how_long_to_wait_before_the_next(world: World) -> None:
+    opened = await world.open()
+
+    plain = await world.poll(opened)
+    later = await world.requests.poll(id_of(opened), owner=OWNER, wait_s=0, complete=grant, retry_after_s=7)
+
+    assert plain.headers.get("retry-after") == "0"
+    assert later.headers.get("retry-after") == "7"
+
+
+@pytest.mark.parametrize(
+    ("requirement", "header"), [(APPROVAL, "requirement=approval"), (INTERACTION, None), (None, None)]
+)
+@pytest.mark.spec("#approval-pending", "#interaction-code-format")
+async def test_a_poll_repeats_what_is_required_unless_a_code_would_have_to_go_with_it(
+    world: World, requirement: str | None, header: str | None
+) -> None:
+    opened = await world.open(requirement)
+
+    assert (await world.poll(opened)).headers.get("aauth-requirement") == header
+
+
+@pytest.mark.spec("#pending-response")
+async def test_the_first_answer_tells_the_state_the_request_is_in(world: World) -> None:
+    opened = await world.open()
+    arrived = replace(opened, pending=replace(opened.pending, state=State.INTERACTING))
+
+    assert world.requests.accepted(arrived).json() == {"status": "interacting"}
+
+
+@pytest.mark.spec("#pending-response")
+def test_an_accepted_response_waits_at_once_for_nothing_in_particular() -> None:
+    response = accepted_response("https://ps.example/pending/a")
+
+    assert response.json() == {"status": "pending"}
+    assert response.headers.get("retry-after") == "0"
+
+
+@pytest.mark.spec("#pending-url-security")
+async def test_the_id_has_256_random_bits_and_what_was_asked_is_kept(world: World) -> None:
+    sizes: list[int] = []
+
+    def random_bytes(size: int) -> bytes:
+        sizes.append(size)
+        return bytes(size)
+
+    requests = PendingRequests(world.store, issuer=ISSUER, clock=world.clock, random_bytes=random_bytes)
+
+    opened = await requests.open(kind="test", owner=OWNER, request={"a": 1})
+
+    assert sizes == [32]
+    kept = await world.store.get_pending(opened.pending.digest)
+    assert kept is not None
+    assert (kept.kind, kept.request) == ("test", {"a": 1})
+
+
+@pytest.mark.spec("#interaction-required")
+async def test_an_interaction_url_ends_in_letters_and_digits_that_are_easy_to_read(world: World) -> None:
+    opened = await world.open(INTERACTION)
+
+    assert opened.interaction_url is not None
+    assert re.fullmatch(f"{ISSUER}/interaction/[0-9a-hjkmnp-tv-z]{{8}}", opened.interaction_url)
+
+
+@pytest.mark.spec("#pending-url-security")
+async def test_the_answer_is_made_for_the_request_that_was_granted(world: World) -> None:
+    opened = await world.open()
+    await world.advance(opened, Event.GRANT)
+    completed: list[Pending] = []
+
+    async def complete(pending: Pending) -> Completion:
+        completed.append(pending)
+        return await grant(pending)
+
+    await world.poll(opened, complete=complete)
+
+    assert [(pending.digest, pending.state) for pending in completed] == [(opened.pending.digest, State.GRANTED)]
+
+
+@pytest.mark.spec("#cancel-request")
+async def test_why_a_request_ended_is_kept_for_people(world: World) -> None:
+    withdrawn, late = await world.open(), await world.open(lifetime_s=60)
+
+    await world.requests.cancel(id_of(withdrawn), owner=OWNER)
+    world.clock.now += 60
+    with pytest.raises(Expired, match="timed out"):
+        await world.poll(late)
+
+    kept = await world.store.get_pending(withdrawn.pending.digest)
+    assert kept is not None
+    assert "withdrew" in kept.detail
+
+
+@pytest.mark.spec("#cancel-request", "#pending-url-security")
+async def test_what_was_delivered_while_it_was_withdrawn_is_gone(world: World) -> None:
+    opened = await world.open()
+    await world.advance(opened, Event.GRANT)
+    advance = world.store.advance_pending
+
+    async def delivered_first(digest: str, event: Event, **options: Any) -> Pending:
+        await advance(digest, Event.DELIVER)
+        return await advance(digest, event, **options)
+
+    world.store.advance_pending = delivered_first  # type: ignore[method-assign]
+
+    with pytest.raises(Gone):
+        await world.requests.cancel(id_of(opened), owner=OWNER)
+
+
+@pytest.mark.spec("#pending-url-security")
+async def test_what_another_poll_delivered_while_the_answer_was_made_is_gone(world: World) -> None:
+    opened = await world.open()
+    await world.advance(opened, Event.GRANT)
+
+    async def slower(pending: Pending) -> Completion:
+        await world.advance(opened, Event.DELIVER)
+        return await grant(pending)
+
+    with pytest.raises(Gone):
+        await world.poll(opened, complete=slower)
+
+
 @pytest.mark.spec("#pending-response")
 async def test_the_status_says_when_the_person_has_arrived(world: World) -> None:
     opened = await world.open(INTERACTION)
@@ -404,7 +530,14 @@ async def test_a_held_poll_that_is_given_up_leaves_nothing_behind(world: World) 
 
 @pytest.mark.parametrize(
     ("asked_s", "lifetime_s", "held_s"),
-    [(10, 900, 10), (100_000, 900, MAX_WAIT_S), (45, 7, 7), (math.inf, 900, MAX_WAIT_S)],
+    [
+        (10, 900, 10),
+        (100_000, 900, MAX_WAIT_S),
+        (45, 7, 7),
+        (math.inf, 900, MAX_WAIT_S),
+        (0.5, 900, 0.5),
+        (45, 0.5, 0.5),
+    ],
 )
 @pytest.mark.spec("#polling-with-get")
 async def test_a_poll_is_held_no_longer_than_asked_allowed_or_left(
@@ -414,6 +547,7 @@ async def test_a_poll_is_held_no_longer_than_asked_allowed_or_left(
     held: list[float] = []
 
     async def remember(digest: str, timeout_s: float) -> None:
+        assert digest == opened.pending.digest
         held.append(timeout_s)
 
     world.store.wait_pending = remember  # type: ignore[method-assign]
@@ -445,6 +579,37 @@ async def test_polling_in_a_tight_loop_is_slowed_down_and_then_forgiven(world: W
     assert caught.value.retry_after_s == 5
 
     world.clock.now += 10
+    for _ in range(20):
+        assert (await world.poll(opened)).status == 202
+    with pytest.raises(SlowDown):
+        await world.poll(opened)
+
+
+@pytest.mark.spec("#polling-error-codes")
+async def test_polling_one_request_forgives_no_polls_of_another(world: World) -> None:
+    opened, other = await world.open(), await world.open()
+    for _ in range(20):
+        await world.poll(opened)
+
+    await world.poll(other)
+
+    with pytest.raises(SlowDown):
+        await world.poll(opened)
+
+
+@pytest.mark.spec("#polling-error-codes")
+async def test_counts_of_polls_are_bounded_and_those_kept_still_count(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aauthlib.deferred.pending._MAX_TRACKED", 1)
+    opened, other = await world.open(), await world.open()
+    for _ in range(20):
+        await world.poll(opened)
+    with pytest.raises(SlowDown):
+        await world.poll(opened)
+
+    await world.poll(other)  # takes the one place there is
+
     assert (await world.poll(opened)).status == 202
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from aauthlib.deferred.polling import PollPolicy, UnsupportedRequirement, follow, withdraw
 from aauthlib.effects import Answer, Direct, Report, Send, Sleep
-from aauthlib.errors import AAuthError, Expired, NotFound
+from aauthlib.errors import AAuthError, Expired, InvalidRequest, NotFound
 from aauthlib.http import Fields, Request, Response
 
 URL = "https://ps.example/token"
@@ -45,6 +45,7 @@ class Client:
         self.round_s = round_s
         self.now = START
         self.sent: list[Request] = []
+        self.timeouts_s: list[float] = []
         self.slept: list[float] = []
         self.directed: list[Direct] = []
         self.asked: list[Answer] = []
@@ -73,8 +74,9 @@ class Client:
 
     def _carry_out(self, effect: object) -> object:
         match effect:
-            case Send(request=request):
+            case Send(request=request, timeout_s=timeout_s):
                 self.sent.append(request)
+                self.timeouts_s.append(timeout_s)
                 self.now += self.round_s
                 return self.answers.pop(0)
             case Sleep(seconds=seconds):
@@ -108,7 +110,9 @@ def test_a_poll_is_a_signed_get_of_the_location_that_says_how_long_it_waits() ->
     [poll] = client.sent
     assert (poll.method, poll.url, poll.body) == ("GET", PENDING, b"")
     assert poll.headers.get("prefer") == "wait=20"
+    assert poll.headers.get("accept") == "application/json"
     assert poll.headers.get("signed") == "yes"
+    assert client.timeouts_s == [35.0]  # the server may take the whole wait, and then needs time to answer
 
 
 @pytest.mark.spec("#deferred-response-state-machine")
@@ -326,6 +330,7 @@ def test_an_unknown_requirement_is_an_error_for_the_caller() -> None:
 
     assert caught.value.requirement is not None
     assert caught.value.requirement.value == "levitation"
+    assert "levitation" in str(caught.value)
     assert client.sent == []
 
 
@@ -380,12 +385,25 @@ def test_a_timeout_that_is_no_time_is_no_deadline(timeout: Any) -> None:
     assert client.asked[0].timeout_s is None
 
 
+@pytest.mark.parametrize(("timeout", "kept"), [(0.5, 0.5), (1, 1.0), (10**9, 1e9), (10**9 + 1, None)])
+@pytest.mark.spec("#requirement-clarification")
+def test_a_timeout_from_an_instant_to_thirty_years_is_one(timeout: float, kept: float | None) -> None:
+    client = Client(accepted(), DONE, reply="Because.")
+
+    client.run(question(timeout=timeout))
+
+    assert client.asked[0].timeout_s == kept
+
+
 @pytest.mark.spec("#cancel-request")
 def test_a_question_nobody_answers_withdraws_the_request() -> None:
     client = Client(answer(200), reply=None)
 
-    with pytest.raises(UnsupportedRequirement):
+    with pytest.raises(UnsupportedRequirement) as caught:
         client.run(question())
+
+    assert caught.value.requirement is not None
+    assert caught.value.requirement.value == "clarification"
 
     assert client.wire == [("DELETE", PENDING)]
     assert client.closed == [PENDING]
@@ -413,11 +431,12 @@ def test_the_sixth_question_withdraws_the_request() -> None:
     assert client.wire[-1] == ("DELETE", PENDING)
 
 
+@pytest.mark.parametrize(("status", "error"), [(400, InvalidRequest), (404, NotFound)])
 @pytest.mark.spec("#clarification-response")
-def test_an_answer_that_is_refused_ends_the_exchange() -> None:
-    client = Client(answer(404, error="not_found"), reply="Because.")
+def test_an_answer_that_is_refused_ends_the_exchange(status: int, error: type[AAuthError]) -> None:
+    client = Client(answer(status), reply="Because.")
 
-    with pytest.raises(NotFound):
+    with pytest.raises(error):
         client.run(question())
 
 
@@ -446,6 +465,25 @@ def test_a_server_that_asks_for_more_patience_than_there_is_is_not_asked_sooner(
 
 
 @pytest.mark.spec("#polling-with-get")
+def test_a_poll_just_at_the_deadline_is_still_sent() -> None:
+    client = Client(DONE)
+
+    assert client.run(accepted(retry_after="100"), policy=PollPolicy(deadline_s=100)) is DONE
+
+
+@pytest.mark.spec("#pending-response")
+def test_whoever_watches_is_told_for_how_long_it_has_been_waiting() -> None:
+    client = Client(accepted(body={"status": "interacting"}), DONE, round_s=20)
+
+    client.run(accepted())
+
+    assert [(report.event, dict(report.details)) for report in client.reports] == [
+        ("waiting", {"url": PENDING, "status": "pending", "since_s": 0.0}),
+        ("waiting", {"url": PENDING, "status": "interacting", "since_s": 20.0}),
+    ]
+
+
+@pytest.mark.spec("#polling-with-get")
 def test_the_time_that_long_polls_take_counts() -> None:
     client = Client(*[accepted()] * 20, round_s=45)
 
@@ -464,5 +502,6 @@ def test_withdrawing_is_a_signed_delete() -> None:
     assert isinstance(effect, Send)
     assert (effect.request.method, effect.request.url) == ("DELETE", PENDING)
     assert effect.request.headers.get("signed") == "yes"
+    assert effect.timeout_s == 5.0  # whoever stops does not want to wait for it
     with pytest.raises(StopIteration):
         flow.send(Response(200))

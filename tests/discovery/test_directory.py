@@ -238,7 +238,7 @@ def test_an_issuer_of_two_roles_is_asked_once_for_its_one_key_set(
 @pytest.mark.spec("#jwks-discovery", "signature-key#7.4")
 def test_members_of_the_set_that_cannot_be_used_do_no_harm(net: Net, directory: Directory, key: SigningKey) -> None:
     net.publish(key)
-    future = {"kid": "pq", "kty": "AKP", "alg": "ML-DSA-65", "pub": "AAAA"}
+    future = {"kid": "pq", "kty": "AKP", "alg": "SLH-DSA-SHA2-128s", "pub": "AAAA"}
     bare = {"kid": "bare", "kty": "OKP", "crv": "Ed25519", "x": key.public.jwk["x"]}
     broken = {"kid": "broken", "kty": "OKP", "crv": "Ed25519", "x": "AA", "alg": "Ed25519"}
     usable = key.public.to_jwk(kid="one")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aauthlib.errors import InvalidSignature
-from aauthlib.httpsig import content_digest, verify_content_digest
+from aauthlib.httpsig import DigestVerifier, content_digest, verify_content_digest
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "digests.json").read_text())
 
@@ -56,3 +56,39 @@ def test_an_unknown_algorithm_beside_a_known_one_is_ignored_and_alone_it_is_refu
 def test_a_malformed_header_is_refused(header: str) -> None:
     with pytest.raises(InvalidSignature):
         verify_content_digest(header, b"")
+
+
+CHUNKS = st.lists(st.binary(max_size=20), max_size=6)
+
+
+@pytest.mark.spec("rfc9530#2")
+@given(CHUNKS, st.lists(st.sampled_from(["sha-256", "sha-512"]), unique=True), st.data())
+def test_a_body_that_streams_is_judged_as_the_whole_body_is(
+    chunks: list[bytes], algorithms: list[str], data: st.DataObject
+) -> None:
+    body = b"".join(chunks)
+    verifier = DigestVerifier(content_digest(body, *algorithms))
+    for chunk in chunks:
+        verifier.feed(chunk)
+    verifier.finish()
+    other = data.draw(CHUNKS.filter(lambda other: b"".join(other) != body))
+    altered = DigestVerifier(content_digest(body, *algorithms))
+    for chunk in other:
+        altered.feed(chunk)
+    with pytest.raises(InvalidSignature, match="does not match"):
+        altered.finish()
+
+
+@pytest.mark.spec("rfc9530#2")
+def test_several_digests_are_written_in_the_order_asked_for() -> None:
+    both = content_digest(b"a", "sha-512", "sha-256")
+    assert both == f"{content_digest(b'a', 'sha-512')}, {content_digest(b'a')}"
+    with pytest.raises(KeyError):
+        content_digest(b"a", "md5")
+
+
+@pytest.mark.spec("rfc9530#2", "#untrusted-input")
+@pytest.mark.parametrize("header", ["", "sha-256=:AAAA", "md5=:AAAA:", "SHA-256=:AAAA:"])
+def test_a_digest_that_cannot_be_checked_is_refused_before_the_body_is_read(header: str) -> None:
+    with pytest.raises(InvalidSignature):
+        DigestVerifier(header)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aauthlib.errors import AAuthError, InvalidSignature
-from aauthlib.httpsig import JWT, fast_read, members
+from aauthlib.httpsig import JWT, Component, fast_read, members
 from aauthlib.httpsig.members import Member
 
 SIGNATURE = b64encode(bytes(range(64))).decode()
@@ -40,11 +40,26 @@ def test_the_members_of_one_label_are_read_together() -> None:
         "();created=1",
     ],
 )
-def test_the_parameters_are_kept_as_received(params: str) -> None:
+def test_every_parameter_is_kept_known_or_not(params: str) -> None:
     header = f'first=("x,y");created=9;nonce="sig=(", sig={params}, last=()'
     signatures = ", ".join(f"{label}=:{SIGNATURE}:" for label in ("first", "sig", "last"))
     member = members.read(header, signatures, 'sig=jwt;jwt="a"', schemes=SCHEMES)
     assert member.params == params
+
+
+@pytest.mark.spec("rfc9421#3.2")
+@pytest.mark.parametrize(
+    ("received", "params"),
+    [
+        ('(  "@method"   "x-a" );created=7', '("@method" "x-a");created=7'),
+        ('("@method" "x-a");  created=7;   keyid="k"', '("@method" "x-a");created=7;keyid="k"'),
+        ('("@method" "x-a");created=0007;d=1.50;t=?1', '("@method" "x-a");created=7;d=1.5;t'),
+        ('("@method" "x-a");created=6;keyid="k";created=7', '("@method" "x-a");created=7;keyid="k"'),
+        ("();created=7", "();created=7"),
+    ],
+)
+def test_the_base_ends_in_the_parameters_serialised_whatever_their_spelling(received: str, params: str) -> None:
+    assert read(f"sig={received}").params == params
 
 
 @pytest.mark.spec("signature-key#3.2")
@@ -99,6 +114,17 @@ def test_of_a_label_given_twice_the_last_counts_for_values_and_text_alike() -> N
 def test_a_malformed_signature_input_is_refused(signature_input: str) -> None:
     with pytest.raises(InvalidSignature):
         read(signature_input)
+
+
+@pytest.mark.spec("#covered-components", "rfc9421#2.1", "rfc9421#2.2.8")
+def test_component_parameters_are_read_only_where_they_are_accepted() -> None:
+    header = 'sig=("@method" "@query-param";name="q" "x-a";key="k");created=1'
+    arguments = (f"sig=:{SIGNATURE}:", 'sig=jwt;jwt="a"')
+    member = members.read(header, *arguments, schemes=SCHEMES, component_parameters=("name", "key"))
+    assert member.covered == ("@method", Component.of("@query-param", name="q"), Component.of("x-a", key="k"))
+    for accepted in ((), ("name",), ("sf", "bs", "req")):
+        with pytest.raises(InvalidSignature, match="parameters"):
+            members.read(header, *arguments, schemes=SCHEMES, component_parameters=accepted)
 
 
 @pytest.mark.spec("#untrusted-input")

@@ -10,15 +10,30 @@ from hypothesis import strategies as st
 
 from aauthlib.errors import InvalidJWT, InvalidKey, InvalidSignature
 from aauthlib.fields import Token, serialize
-from aauthlib.httpsig import HWK, JKTJWT, JWKSURI, JWT, SignatureKey, fast_write
-from aauthlib.httpsig.signature_key import UnknownScheme, dump, parse
+from aauthlib.httpsig import (
+    HWK,
+    JKTJWT,
+    JWKSURI,
+    JWT,
+    X509,
+    Cached,
+    DirectJWKS,
+    SelfJWT,
+    SignatureKey,
+    fast_write,
+)
+from aauthlib.httpsig.signature_key import UnknownScheme, dump, dump_all, parse
 from aauthlib.keys import SigningKey
 
 TEXT = st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=30)
 KEYS = (
-    st.builds(JWT, TEXT)
-    | st.builds(JKTJWT, TEXT)
+    st.builds(JWT, TEXT, st.booleans())
+    | st.builds(JKTJWT, TEXT, st.booleans())
     | st.builds(JWKSURI, TEXT, TEXT, TEXT)
+    | st.builds(DirectJWKS, TEXT, TEXT)
+    | st.builds(SelfJWT, TEXT)
+    | st.builds(X509, TEXT, st.binary(min_size=32, max_size=32))
+    | st.builds(Cached, TEXT)
     | st.sampled_from([HWK.of(SigningKey.generate("Ed25519").public), HWK.of(SigningKey.generate("ES256").public)])
 )
 LABEL = st.from_regex(r"[a-z*][a-z0-9_\-.*]{0,8}", fullmatch=True)
@@ -93,21 +108,21 @@ def test_jwks_uri_needs_its_three_strings(parameters: str) -> None:
 
 @pytest.mark.spec("signature-key#3.8")
 def test_the_cache_parameter_is_no_obstacle() -> None:
-    assert parse('sig=jwt;jwt="a.b.c";cache')["sig"]() == JWT("a.b.c")
+    assert parse('sig=jwt;jwt="a.b.c";cache')["sig"]() == JWT("a.b.c", cache=True)
 
 
 @pytest.mark.spec("#scheme-rejection")
 @pytest.mark.parametrize(
     "member",
     [
-        "sig=x509;x=1",
-        "sig=self-jwt",
+        "sig=x510;x=1",
+        "sig=other-jwt",
         'sig="jwt"',
         "sig=1",
         "sig",
         "sig=?0",
         "sig=(jwt)",
-        "sig=cached",
+        "sig=cashed",
     ],
 )
 def test_an_unknown_scheme_is_told_apart_and_is_no_failure(member: str) -> None:
@@ -128,3 +143,68 @@ def test_what_is_no_dictionary_is_an_invalid_signature_or_empty(value: str) -> N
         assert parse(value) == {}
     except InvalidSignature as error:
         assert "Signature-Key" in error.detail
+
+
+@pytest.mark.spec(
+    "signature-key#3", "signature-key#3.7", "signature-key#3.9", "signature-key#3.10", "signature-key#3.11"
+)
+@pytest.mark.parametrize(
+    ("key", "written"),
+    [
+        (JWT("a.b.c", cache=True), 'sig=jwt;jwt="a.b.c";cache'),
+        (JKTJWT("a.b.c", cache=True), 'sig=jkt-jwt;jwt="a.b.c";cache'),
+        (DirectJWKS("https://c.example/keys.jwks", "k"), 'sig=jwks;url="https://c.example/keys.jwks";kid="k"'),
+        (SelfJWT("a.b.c"), 'sig=self-jwt;jwt="a.b.c"'),
+        (
+            X509("https://c.example/c.pem", b"\1" * 32),
+            f'sig=x509;x5u="https://c.example/c.pem";x5t=:{"AQEB" * 10}AQE=:',
+        ),
+        (Cached("2f9c8a1e-a7b3"), 'sig=cached;cid="2f9c8a1e-a7b3"'),
+    ],
+)
+def test_each_further_scheme_is_written_as_its_section_shows_and_read_back(key: SignatureKey, written: str) -> None:
+    assert dump("sig", key) == written
+    assert parse(written)["sig"]() == key
+    assert dump_all({"a": key, "b": HWK({"kty": "OKP"})}) == f'{dump("a", key)}, b=hwk;kty="OKP"'
+
+
+@pytest.mark.spec("signature-key#3.7", "signature-key#3.10", "signature-key#3.11")
+@pytest.mark.parametrize(
+    "member",
+    [
+        "sig=jwks",
+        'sig=jwks;url="https://a.example"',
+        'sig=jwks;url="https://a.example";kid',
+        "sig=cached",
+        "sig=cached;cid",
+        'sig=cached;cid=""',
+        "sig=cached;cid=:AAAA:",
+        'sig=x509;x5u="https://a.example"',
+        'sig=x509;x5u="https://a.example";x5t="AQEB"',
+        'sig=x509;x5u="https://a.example";x5t=:AQEB:',
+        'sig=jwt;jwt="a";cache="yes"',
+        'sig=jkt-jwt;jwt="a";cache=1',
+    ],
+)
+def test_a_scheme_without_what_it_needs_is_an_invalid_key(member: str) -> None:
+    with pytest.raises(InvalidKey):
+        parse(member)["sig"]()
+
+
+def test_what_stands_for_a_token_is_not_shown() -> None:
+    for key in (Cached("secret"), SelfJWT("secret"), JWT("secret"), parse('sig=cached;cid="secret"')["sig"]):
+        assert "secret" not in repr(key)
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        (JWT("secret"), "JWT()"),
+        (JKTJWT("secret"), "JKTJWT()"),
+        (SelfJWT("secret"), "SelfJWT()"),
+        (Cached("secret"), "Cached()"),
+        (parse('sig=cached;cid="secret"')["sig"], "Loader('cached')"),
+    ],
+)
+def test_of_what_stands_for_a_token_only_the_scheme_is_shown(key: object, shown: str) -> None:
+    assert repr(key) == shown

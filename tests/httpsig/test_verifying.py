@@ -18,7 +18,7 @@ from aauthlib.errors import (
     UnsupportedScheme,
 )
 from aauthlib.http import Fields, Request
-from aauthlib.httpsig import HWK, JWKSURI, JWT, SignaturePolicy, is_signed, select, sign
+from aauthlib.httpsig import HWK, JWKSURI, JWT, SignaturePolicy, content_digest, is_signed, select, sign
 from aauthlib.keys import SigningKey
 
 NOW = 1_800_000_000
@@ -348,3 +348,52 @@ def test_no_headers_make_verification_fail_otherwise(headers: dict[str, str], bo
     request = Request("POST", "https://api.example/x", Fields(headers), body)
     with pytest.raises(AAuthError):
         verify(request)
+
+
+# --------------------------------------------------------------------------- components with parameters
+
+
+@pytest.mark.spec("#covered-components", "rfc9421#2.2.8")
+def test_a_component_with_parameters_is_refused_unless_the_policy_accepts_it() -> None:
+    request = signed(Request("GET", "https://api.example/x?q=1&r=2"), components=['"@query-param";name="q"'])
+    with pytest.raises(InvalidSignature, match="parameters"):
+        verify(request)
+    accepting = dataclasses.replace(POLICY, component_parameters=("name",))
+    verify(request, accepting)
+    verify(Request("GET", "https://api.example/x?r=3&q=1", request.headers), accepting)
+    with pytest.raises(InvalidSignature, match="does not verify"):
+        verify(Request("GET", "https://api.example/x?q=2", request.headers), accepting)
+
+
+@pytest.mark.spec("#covered-components", "rfc9421#2.1.2")
+def test_a_member_of_content_digest_is_checked_and_does_not_count_as_covering_the_body() -> None:
+    policy = dataclasses.replace(POLICY, component_parameters=("key",))
+    with_digest = POST.with_headers(content_digest=content_digest(POST.body))
+    request = signed(with_digest, components=['"content-digest";key="sha-256"'], cover_body=False)
+    verify(request, policy)
+    with pytest.raises(InvalidSignature, match="Content-Digest"):
+        verify(Request("POST", request.url, request.headers, b"{}"), policy)
+    with pytest.raises(InvalidInput):
+        verify(request, dataclasses.replace(policy, cover_body=True))
+
+
+@pytest.mark.spec("rfc9421#2.4", "rfc9421#2.1.4")
+@pytest.mark.parametrize("identifier", ['"@method";req', '"x-a";tr'])
+def test_on_a_request_neither_req_nor_tr_can_be_signed_or_accepted(identifier: str) -> None:
+    with pytest.raises(InvalidSignature):
+        signed(components=[identifier])
+    member, _, _ = (signed().headers.get("signature-input") or "").partition(")")
+    request = signed().with_headers(signature_input=f"{member} {identifier});created={NOW}")
+    with pytest.raises(InvalidSignature):
+        verify(request, dataclasses.replace(POLICY, component_parameters=("req", "tr")))
+
+
+@pytest.mark.spec("rfc9421#2.3")
+def test_nonce_and_tag_are_signed_too() -> None:
+    request = signed(nonce="n", tag="t")
+    assert (request.headers.get("signature-input") or "").endswith(f';created={NOW};nonce="n";tag="t"')
+    verify(request)
+    with pytest.raises(InvalidSignature):
+        verify(
+            request.with_headers(signature_input=(request.headers.get("signature-input") or "").replace('"n"', '"m"'))
+        )

@@ -7,6 +7,7 @@ test proposes one by itself; our agent then works in it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -20,10 +21,13 @@ import pytest
 from aauthlib import jws
 from aauthlib.agent import AsyncAgent, GrantPreferences
 from aauthlib.deferred.polling import PollPolicy, follow
+from aauthlib.effects import Direct
 from aauthlib.errors import AAuthError, Denied, InvalidPresentedToken, InvalidRequest
 from aauthlib.http import Request, Response
 from aauthlib.httpsig import JWT, sign
-from tests.interop.world import PS, RS, World, exchanges, open_world, process, signed_lines
+from aauthlib.person.cascade import UNSUPPORTED
+from aauthlib.web.person import PersonApp, build_person_app
+from tests.interop.world import AGENT, AP, PS, RS, World, exchanges, open_world, process, signed_lines
 
 pytestmark = pytest.mark.interop
 
@@ -48,6 +52,58 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with open_world(tmp_path) as opened:
         opened.names.port(AS)
         yield opened
+
+
+async def our_person_server(world: World) -> tuple[PersonApp, AsyncAgent]:
+    """Our person server, running, whose person says yes to everything, and an agent of hers."""
+    app = await build_person_app(f"sqlite:///{world.directory}/ps.db", PS, wire=world.wire(), setup_code_required=False)
+    world.stack.push_async_callback(app.aclose)
+    await world.serve(PS, app)
+    deciding: set[asyncio.Task[None]] = set()
+
+    async def approve(direct: Direct) -> None:
+        digest = await app.server.arrive(direct.url.rpartition("/")[2], direct.code, person_id="dana")
+        await app.server.approve(digest, person_id="dana")
+
+    def on_interaction(direct: Direct) -> None:
+        world.directed.append(direct)
+        deciding.add(asyncio.create_task(approve(direct)))
+
+    return app, world.agent(on_interaction=on_interaction)
+
+
+@pytest.mark.spec("#ps-as-federation", "#ps-to-as-token-request", "#auth-token-delivery")
+async def test_our_person_server_obtains_an_auth_token_from_their_access_server(world: World) -> None:
+    async with introspection(world, "access"):
+        await world.serve_resource(access_server=AS)
+        _, agent = await our_person_server(world)
+        response = await agent.get(f"{RS}/data")
+        assert response.status_code == 200, response.text
+        again = await agent.get(f"{RS}/data")
+        assert again.status_code == 200
+    assert response.json()["scope"] == ["data.read"]
+    (issued,) = (exchange.response for exchange in exchanges(agent) if b'"auth_token":' in exchange.response.body)
+    payload = jws.parse(issued.json()["auth_token"]).payload
+    assert (payload["iss"], payload["ps"], payload["dwk"]) == (AS, PS, "aauth-access.json")
+
+
+@pytest.mark.spec("#auth-token-delivery", "#polling-error-codes")
+async def test_our_person_server_relays_a_denial_of_their_access_server(world: World) -> None:
+    async with introspection(world, "access"):
+        await world.serve_resource(access_server=AS)
+        _, agent = await our_person_server(world)
+        with pytest.raises(Denied, match="access server says"):
+            await agent.put(f"{RS}/data")
+
+
+@pytest.mark.spec("#revocation-response")
+async def test_their_access_server_takes_no_revocations_and_our_person_server_says_so(world: World) -> None:
+    async with introspection(world, "access"):
+        await world.serve_resource(access_server=AS)
+        app, agent = await our_person_server(world)
+        await agent.get(f"{RS}/data")
+        outcomes = await app.server.disconnect("dana", (AP, AGENT))
+    assert {outcome.resource: outcome.outcome for outcome in outcomes}[AS] == UNSUPPORTED
 
 
 async def proposed(world: World, agent: AsyncAgent) -> Response:

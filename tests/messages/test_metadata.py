@@ -179,7 +179,8 @@ def test_what_is_published_can_be_read_and_has_no_empty_members(cls: type[Metada
 
 @pytest.mark.spec("#agent-provider-metadata")
 def test_localhost_callbacks_are_not_allowed_unless_it_is_said() -> None:
-    assert read_metadata(AgentProviderMetadata, {"issuer": ISSUER}, issuer=ISSUER).localhost_callback_allowed is False
+    document = {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/jwks.json"}
+    assert read_metadata(AgentProviderMetadata, document, issuer=ISSUER).localhost_callback_allowed is False
     with pytest.raises(UnknownKey):
         read(AgentProviderMetadata, localhost_callback_allowed="true")
 

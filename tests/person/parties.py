@@ -137,7 +137,7 @@ class Agent:
         if body is not None:
             fields.setdefault("content-type", "application/json")
         request = Request(method, url, Fields(fields), content)
-        return sign(request, self.key, JWT(self.token), created=int(self.world.clock()))
+        return sign(request, self.key, JWT(self.token), created=int(self.world.clock()), nonce=secrets.token_hex(8))
 
     # ---- at the person server
 
@@ -256,7 +256,9 @@ def server_signed(
     signer = key or world.server_keys[issuer]
     fields = Fields({"content-type": "application/json", **headers})
     request = Request("POST", url, fields, msgspec.json.encode(body))
-    return sign(request, signer, JWKSURI(issuer, dwk, signer.kid), created=int(world.clock()))
+    return sign(
+        request, signer, JWKSURI(issuer, dwk, signer.kid), created=int(world.clock()), nonce=secrets.token_hex(8)
+    )
 
 
 @asynccontextmanager
@@ -267,11 +269,12 @@ async def open_world(folder: Path) -> AsyncIterator[World]:
     metadata: dict[str, dict[str, Any]] = {
         AP: {
             "issuer": AP,
+            "jwks_uri": AP + "/jwks.json",
             "name": "Helpful Agents",
             "logo_uri": AP + "/logo.png",
             "callback_endpoint": AP + "/callback",
         },
-        OTHER_AP: {"issuer": OTHER_AP, "localhost_callback_allowed": True},
+        OTHER_AP: {"issuer": OTHER_AP, "jwks_uri": OTHER_AP + "/jwks.json", "localhost_callback_allowed": True},
         CALENDAR: {
             "issuer": CALENDAR,
             "name": "The Calendar",
@@ -283,6 +286,8 @@ async def open_world(folder: Path) -> AsyncIterator[World]:
         MAIL: {"issuer": MAIL},
         AS: {"issuer": AS},
     }
+    for issuer, document in metadata.items():
+        document.setdefault("jwks_uri", issuer + "/jwks.json")
     directory = StaticDirectory(metadata=metadata, keys={issuer: JWKS.of(key) for issuer, key in keys.items()})
     wire = AsyncWire(network, directory)
     database = await Database.open(f"sqlite:///{folder}/ps.db")

@@ -264,14 +264,6 @@ async def test_a_resource_token_issued_to_another_agent_is_refused(world: World)
         await thief.ask_auth_token(resource_token(world, presented), presented)
 
 
-@pytest.mark.spec("#resource-token-verification", "#ps-as-federation")
-async def test_a_resource_token_for_an_access_server_is_answered_honestly(world: World) -> None:
-    agent = world.agent()
-    presented = await agent.person_token()
-    with pytest.raises(errors.AsUnreachable):
-        await agent.ask_auth_token(resource_token(world, presented, access_server=AS), presented)
-
-
 @pytest.mark.spec("#resource-token-verification")
 @pytest.mark.parametrize(
     "changes",
@@ -437,14 +429,6 @@ async def test_an_agent_that_nobody_connected_gets_nothing_for_a_forged_record(w
     presented: PersonToken = await world.verified(unrecorded, PersonToken)
     with pytest.raises(errors.InvalidPresentedToken, match="no record"):
         await agent.ask_auth_token(resource_token(world, presented), presented)
-
-
-@pytest.mark.spec("#call-chaining")
-async def test_call_chaining_is_refused_plainly(world: World) -> None:
-    agent = world.agent()
-    presented = await agent.person_token()
-    with pytest.raises(errors.InvalidRequest, match="call chaining"):
-        await agent.ask_auth_token(resource_token(world, presented), presented, upstream_token=presented.raw)
 
 
 @pytest.mark.spec("#error-response-format")

@@ -55,9 +55,8 @@ async def test_a_provider_that_never_answers_holds_up_nobody(monkeypatch: pytest
 
 
 async def test_a_logo_that_is_not_https_is_left_out() -> None:
-    provider = await Faces(Source({"issuer": AP, "name": "N", "logo_uri": "javascript:alert(1)"}), dev=False).provider(
-        AP
-    )
+    document = {"issuer": AP, "jwks_uri": AP + "/jwks.json", "name": "N", "logo_uri": "javascript:alert(1)"}
+    provider = await Faces(Source(document), dev=False).provider(AP)
     assert provider is not None
     assert (provider.name, provider.logo_uri) == ("N", None)
 

@@ -11,9 +11,9 @@ from aauthlib.discovery import StaticDirectory
 from aauthlib.errors import InvalidIdentifier, UnknownKey
 from aauthlib.messages.metadata import PersonServerMetadata, dump_metadata, read_metadata
 from aauthlib.person.directed import DirectedIdentifiers
-from aauthlib.person.keys import RETIRED_KEY_PUBLISHED_S
 from aauthlib.person.server import PersonServer
 from aauthlib.store.database import Database
+from aauthlib.store.key_records import RETIRED_KEY_PUBLISHED_S
 from aauthlib.store.person import SQLPersonStore
 from aauthlib.tokens import PersonToken
 from aauthlib.transport import AsyncWire

@@ -10,10 +10,11 @@ import pytest
 from aauthlib.errors import Expired, TokenInvalid
 from aauthlib.jws import parse
 from aauthlib.keys import JWKS, SigningKey
+from aauthlib.messages.identity_scopes import released_claims
 from aauthlib.person.asked import Asked, AskedAgent, AskedInteraction
 from aauthlib.person.directed import DirectedIdentifiers
 from aauthlib.person.keys import ServerKeys
-from aauthlib.person.minting import Mint, released_claims
+from aauthlib.person.minting import Mint
 
 from .parties import CALENDAR, PS, Clock
 

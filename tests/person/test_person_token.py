@@ -176,12 +176,6 @@ async def test_a_mission_that_is_not_known_is_refused(world: World) -> None:
         await agent.ask_person_token(mission_s256="dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
 
 
-@pytest.mark.spec("#call-chaining")
-async def test_call_chaining_is_refused_plainly(world: World) -> None:
-    with pytest.raises(errors.InvalidRequest, match="call chaining"):
-        await world.agent().ask_person_token(upstream_token="a.b.c")
-
-
 @pytest.mark.spec("#person-token-endpoint")
 @pytest.mark.parametrize("body", [{}, {"resource": 1}, [], "x", {"resource": CALENDAR, "capabilities": "interaction"}])
 async def test_a_malformed_body_is_refused(world: World, body: Any) -> None:

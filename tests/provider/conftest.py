@@ -120,7 +120,7 @@ class World:
         """A signed POST with a JSON body."""
         unsigned = Request("POST", AP + path, Fields({"content-type": "application/json"}), msgspec.json.encode(body))
         scheme = signature_key or HWK.of(key.public)
-        return sign(unsigned, key, scheme, created=int(self.clock()), **options)
+        return sign(unsigned, key, scheme, **{"created": int(self.clock()), "nonce": secrets.token_hex(8), **options})
 
     async def enroll(self, key: SigningKey, **body: Any) -> dict[str, Any]:
         response = await self.provider.enroll(self.request("/enroll", body, key))
@@ -167,6 +167,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             },
             "https://old-ps.example": {
                 "issuer": "https://old-ps.example",
+                "jwks_uri": "https://old-ps.example/jwks.json",
                 "auth_token_endpoint": "https://old-ps.example/token",
                 "person_token_endpoint": "https://old-ps.example/person",
             },

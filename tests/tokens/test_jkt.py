@@ -143,3 +143,19 @@ def test_step_10_the_delegated_key_is_subject_to_algorithm_determination() -> No
 def test_jti_is_optional_but_must_be_a_string() -> None:
     assert delegation(mint()).jti is None
     refuse(mint(jti=7))
+
+
+@pytest.mark.spec("signature-key#3.5", "#signature-algorithms")
+def test_the_durable_key_is_of_an_algorithm_that_is_accepted() -> None:
+    text = issue_jkt_jwt(DURABLE, EPHEMERAL.public, jti="j", now=NOW)  # the durable key is for ES256
+
+    with pytest.raises(UnsupportedAlgorithm) as caught:
+        verify_jkt_jwt(text, now=NOW, policy=VerificationPolicy(algorithms=("Ed25519",)))
+    assert caught.value.accepted == ("Ed25519",)
+
+
+@pytest.mark.spec("signature-key#3.5")
+def test_a_delegation_is_by_sha_256_unless_asked_otherwise() -> None:
+    found = delegation(issue_jkt_jwt(DURABLE, EPHEMERAL.public, jti="j", now=NOW))
+
+    assert found.iss == "urn:jkt:sha-256:" + DURABLE.thumbprint

@@ -13,6 +13,7 @@ from aauthlib.tokens import (
     ResourceToken,
     VerificationPolicy,
     issue_resource_token,
+    profile,
     verify,
 )
 from tests.tokens.minting import AGENT_KEY, AS, ISSUER_KEY, MISSING, NOW, PS, RESOURCE, Issuers, mint
@@ -116,3 +117,14 @@ def test_an_optional_claim_that_is_present_must_be_a_non_empty_string(claim: str
 def test_an_interaction_needs_an_https_url_and_a_code(interaction: Any) -> None:
     with pytest.raises(TokenInvalid):
         accept(mint("aa-resource+jwt", interaction=interaction))
+
+
+@pytest.mark.spec("#resource-initiated-interaction")
+def test_an_interaction_on_this_machine_is_for_development_only() -> None:
+    text = mint("aa-resource+jwt", interaction={"url": "http://resource.localhost:8000/connect", "code": "A1B2-C3D4"})
+
+    with pytest.raises(TokenInvalid, match="interaction url"):
+        profile.read(text, ResourceToken, now=NOW, policy=VerificationPolicy())
+    read = profile.read(text, ResourceToken, now=NOW, policy=VerificationPolicy(dev=True)).token
+    assert isinstance(read, ResourceToken)
+    assert read.interaction == Interaction("http://resource.localhost:8000/connect", "A1B2-C3D4")

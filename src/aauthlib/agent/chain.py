@@ -10,6 +10,7 @@ from ..effects import Flow, Report, Send
 from ..http import Request, Response
 from .context import AgentContext
 from .credentials import Credential, lasts
+from .negotiation import learn
 from .recovery import Recovery
 from .sending import Attempt, resource_of, sign_request
 
@@ -59,9 +60,10 @@ class ServerDialogue:
             own = self._own
             if own is None or own.token is None or own.token.exp <= self._agent.now() + _LAST_SECONDS:
                 own = self._own = yield from agent_credential(self._agent)
-            attempt = Attempt(request, own)
+            attempt = Attempt(request, own, cid=self._memory.cid_for(own))
             signed = sign_request(attempt, self._memory, now=self._agent.clock())
             response: Response = yield Send(signed, timeout_s=timeout_s)
+            learn(response, own, self._memory)
             done = self._recovery.attend(response, attempt)
             if done is None:
                 return response

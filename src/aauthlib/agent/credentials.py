@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ..httpsig import HWK, JWT, SignatureKey
+from ..httpsig import HWK, JWT, Cached, SignatureKey
 from ..keys import SigningKey
 from ..tokens import AgentToken, AuthToken, PersonToken
 from ..verification import Level
+from .repetition import CreatedTimes
 from .turns import Turns
 
 __all__ = ["REFRESH_MARGIN_S", "Credential", "Credentials", "ServerMemory", "lasts"]
@@ -24,6 +25,7 @@ __all__ = ["REFRESH_MARGIN_S", "Credential", "Credentials", "ServerMemory", "las
 REFRESH_MARGIN_S = 300.0
 _MAX_SERVERS = 1000
 _MAX_MISSIONS = 32
+_MAX_CIDS = 32
 
 AnyToken: TypeAlias = AgentToken | PersonToken | AuthToken
 
@@ -55,10 +57,13 @@ class Credential:
         """The token a resource token can be issued against (#resource-token)."""
         return self.token if isinstance(self.token, PersonToken | AuthToken) else None
 
-    def signature_key(self) -> SignatureKey | None:
-        """The `Signature-Key` to send; `None` for an anonymous request."""
+    def signature_key(self, *, cid: str | None = None, cache: bool = False) -> SignatureKey | None:
+        """The `Signature-Key` to send; `None` for an anonymous request.
+
+        `cid` is the identifier the server issued for the token, `cache` asks it to issue one.
+        """
         if self.token is not None:
-            return JWT(self.token.raw)
+            return Cached(cid) if cid is not None else JWT(self.token.raw, cache)
         return HWK.of(self.key.public) if self.key is not None else None
 
 
@@ -91,6 +96,13 @@ class ServerMemory:
     clock_offset_s: float = 0.0
     """Seconds to add to our clock to get the server's."""
     turns: Turns = field(default_factory=Turns, repr=False)
+    created: CreatedTimes = field(default_factory=CreatedTimes, repr=False)
+    algorithms: tuple[str, ...] | None = None
+    """What the server accepts of the algorithms known here (`Accept-Signature-Alg`); `None` if it never said."""
+    caches: bool = False
+    """Whether it holds tokens so that they need not be sent again (`cached` in `Accept-Signature-Scheme`)."""
+    _cids: OrderedDict[str, str] = field(default_factory=OrderedDict, repr=False)
+    """Cache identifiers it issued, by token."""
 
     def forget_tokens(self) -> None:
         """Drop person and auth tokens."""
@@ -109,10 +121,27 @@ class ServerMemory:
             return None
         return self.session[0]
 
+    def cid_for(self, credential: Credential) -> str | None:
+        """The cache identifier to present instead of the token."""
+        return self._cids.get(credential.token.raw) if credential.token is not None else None
+
+    def keep_cid(self, token: AnyToken, cid: str) -> None:
+        self._cids[token.raw] = cid
+        self._cids.move_to_end(token.raw)
+        while len(self._cids) > _MAX_CIDS:
+            self._cids.popitem(last=False)
+
+    def forget_cid(self, cid: str) -> None:
+        """Present in full again what `cid` stood for, unless the server issued another one since."""
+        for text in [text for text, issued in self._cids.items() if issued == cid]:
+            del self._cids[text]
+
     def pseudonym_key(self, generate: Callable[[], SigningKey]) -> SigningKey:
-        """The key this server knows the agent by when it knows nothing else."""
+        """The key this server knows the agent by when it knows nothing else, of an algorithm it accepts."""
         if self.pseudonym is None:
             self.pseudonym = generate()
+        if self.algorithms and self.pseudonym.alg not in self.algorithms:
+            self.pseudonym = SigningKey.generate(self.algorithms[0])
         return self.pseudonym
 
 

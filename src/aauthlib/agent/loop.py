@@ -19,7 +19,7 @@ from ..errors import (
     RevokedResourceToken,
 )
 from ..http import Request, Response
-from ..messages.headers import accepted_tokens, parse_access
+from ..messages.headers import parse_access
 from ..messages.requirement import AGENT_TOKEN, AUTH_TOKEN, PERSON_TOKEN, PSEUDONYM, Requirement
 from ..tokens import AuthToken
 from ..verification import Level
@@ -28,8 +28,9 @@ from .context import AgentContext, GrantPreferences, OpenRequests
 from .credentials import ANONYMOUS, Credential
 from .deferral import follow_through, refuse_direct
 from .errors import ChallengeInvalid, NoProgress
+from .negotiation import learn, level_for
 from .person_server import PersonServerClient, Relay
-from .recovery import Recovery, level_for
+from .recovery import Recovery
 from .selection import Selection
 from .sending import Attempt, ResourceSend, resource_of, sign_request, unsigned
 
@@ -141,7 +142,7 @@ class Exchange:
                 )
             credential = yield from self.credential()
             own_session = self.memory.session_for(credential.key) if "authorization" not in request.headers else None
-            self._attempt = attempt = Attempt(request, credential, own_session)
+            self._attempt = attempt = Attempt(request, credential, own_session, self.memory.cid_for(credential))
             yield Report("request", {"method": request.method, "url": request.url, "with": credential.name})
             signed = sign_request(attempt, self.memory, now=self.agent.clock(), capabilities=self.agent.capabilities)
             response: Response = yield ResourceSend(
@@ -150,6 +151,7 @@ class Exchange:
                 max_body_bytes=self.agent.max_body_bytes,
             )
             yield Report("response", {"status": response.status, "url": request.url})
+            learn(response, credential, self.memory)
             self._keep_session(response, credential)
             if not (yield from self._satisfied(response, attempt)):
                 return response
@@ -174,14 +176,14 @@ class Exchange:
 
     def _satisfied(self, response: Response, attempt: Attempt) -> Flow[bool]:
         """Whether what `response` requires was met, so that the request is worth sending again."""
-        if response.status not in (401, 429):
+        if response.status not in (401, 402, 429):
             return False
         done = self._recovery.attend(response, attempt)
         if done is not None:
             yield Report("recovered", {"server": self.resource, "done": done})
             return True
-        if response.status == 429:
-            # Only a caller that did not sign can do better by signing; any other has to wait (Retry-After).
+        if response.status in (402, 429):
+            # Only a caller that did not sign can do better by signing; any other has to wait (Retry-After) or to pay.
             return (yield from self._signed_instead(response, attempt))
         had_session = attempt.session_token is not None
         if had_session and self.memory.session is not None and self.memory.session[0] == attempt.session_token:
@@ -198,8 +200,8 @@ class Exchange:
 
     def _signed_instead(self, response: Response, attempt: Attempt) -> Flow[bool]:
         """Sign what was sent unsigned, when `Accept-Signature-Scheme` says that this would help."""
-        schemes = accepted_tokens(response.headers, "accept-signature-scheme")
-        level = level_for(schemes) if schemes else None
+        own = self.agent.credentials.own
+        level = level_for(response, own.key if own is not None else None)
         if attempt.credential.level is not Level.ANONYMOUS or level is None or self.memory.level >= level:
             return False
         self.memory.level = level

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..effects import Clock, FindMetadata, Flow, Send
+from ..effects import Clock, FindMetadata, Flow, Send, Sleep
 from ..errors import AAuthError, ClockSkew, InvalidSignature, TokenInvalid
 from ..http import Fields, Request, Response
 from ..httpsig import HWK, JKTJWT, JWT, SignatureKey, sign
@@ -34,6 +34,7 @@ __all__ = ["Enrolled", "RefreshMode", "SelfIssued", "enroll"]
 
 RefreshMode = Literal["two-key", "single-key"]
 _MAX_OFFSET_S = 86_400.0
+_ANOTHER_SECOND_S = 1.0
 _JSON = Fields({"content-type": "application/json", "accept": "application/json"})
 
 
@@ -176,6 +177,11 @@ class Enrolled:
         offset = _clock_offset(response, now)
         if offset is not None:
             now = self.clock() + offset
+            response = yield Send(sign(request, key, signature_key(now), created=int(now)))
+        elif response.status == 401 and isinstance(error_of(response), InvalidSignature):
+            # Another process of this agent may have signed the same within this second (#freshness-and-replay).
+            yield Sleep(_ANOTHER_SECOND_S)
+            now = self.clock()
             response = yield Send(sign(request, key, signature_key(now), created=int(now)))
         if response.status not in (200, 201):
             error = error_of(response)

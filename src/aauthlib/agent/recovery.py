@@ -1,8 +1,8 @@
 """What an agent does about a refused signature (#authentication-errors; HTTP Signature Keys, Section 5).
 
 One `Recovery` lives as long as an exchange and takes each remedy at most once: cover what is missing, drop the token
-that expired or was revoked, correct the clock, use a scheme that is accepted. What is learned is remembered for the
-server. Refreshing tokens is the business of `chain`.
+that expired or was revoked, correct the clock, use a scheme or an algorithm that is accepted, send a token in full.
+What is learned is remembered for the server. Refreshing tokens is the business of `chain`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from ..errors import (
+    CacheMiss,
     ClockSkew,
     ExpiredJWT,
     InvalidInput,
     InvalidSignature,
     RevokedJWT,
     SignatureError,
+    UnsupportedAlgorithm,
     UnsupportedScheme,
 )
 from ..http import Response
@@ -28,21 +30,15 @@ from ..verification import Level
 from .context import AgentContext
 from .credentials import ServerMemory
 from .errors import RequestRefused
+from .negotiation import usable_algorithms
 from .sending import Attempt, resource_of, unmet_components
 
-__all__ = ["Recovery", "level_for"]
+__all__ = ["Recovery"]
 
 _MAX_COMPONENTS = 32
 _COMPONENT = re.compile(r"@?[a-z0-9!#$%&'*+.^_`|~-]{1,128}\Z")
 #: A clock that is wrong by more than a day is not corrected from one server's word.
 _MAX_OFFSET_S = 86_400.0
-
-
-def level_for(schemes: tuple[str, ...]) -> Level | None:
-    """The lowest rung that `Accept-Signature-Scheme` admits and this agent can stand on."""
-    if "hwk" in schemes:
-        return Level.PSEUDONYM
-    return Level.IDENTIFIED if "jwt" in schemes else None
 
 
 class Recovery:
@@ -74,6 +70,10 @@ class Recovery:
                 done = self._correct_clock(error, response)
             case UnsupportedScheme():
                 done = self._change_scheme(response, attempt)
+            case UnsupportedAlgorithm():
+                done = self._change_key(response, attempt)
+            case CacheMiss():
+                done = self._present_in_full(attempt)
             case _:
                 done = None
         remedy = (
@@ -149,6 +149,10 @@ class Recovery:
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - self._agent.clock()
 
     def _change_scheme(self, response: Response, attempt: Attempt) -> str | None:
+        if attempt.cid is not None:
+            # It does not hold tokens any more, if it ever did (HTTP Signature Keys, Section 6.2).
+            self._memory.caches = False
+            return self._present_in_full(attempt)
         schemes = accepted_tokens(response.headers, "accept-signature-scheme") or ()
         sent = "hwk" if attempt.credential.level is Level.PSEUDONYM else "jwt"
         if sent == "hwk" and "jwt" in schemes:
@@ -160,6 +164,22 @@ class Recovery:
             return "a bare key is presented instead of a token"
         return None
 
+    def _change_key(self, response: Response, attempt: Attempt) -> str | None:
+        """A pseudonym gets a key of an accepted algorithm; the key a token is bound to cannot be changed here."""
+        usable = usable_algorithms(response)
+        key = attempt.credential.key
+        if not usable or key is None or attempt.credential.level is not Level.PSEUDONYM or key.alg in usable:
+            return None
+        self._memory.algorithms = usable
+        return f"the request is signed with a key of the algorithm {usable[0]}"
+
+    def _present_in_full(self, attempt: Attempt) -> str | None:
+        """The token itself instead of the identifier that stood for it."""
+        if attempt.cid is None:
+            return None
+        self._memory.forget_cid(attempt.cid)
+        return "the token is presented in full again"
+
 
 def _refusal(error: SignatureError, response: Response, attempt: Attempt) -> RequestRefused:
     server = resource_of(attempt.request)
@@ -170,6 +190,7 @@ def _refusal(error: SignatureError, response: Response, attempt: Attempt) -> Req
         "revoked_jwt": "A fresh token was presented and it says the same; access was withdrawn.",
         "clock_skew": "Set this machine's clock, for instance with NTP, and try again.",
         "unsupported_scheme": "This agent signs with the schemes jwt and hwk, and it accepts neither.",
+        "cache_miss": "The token was presented in full and it says the same.",
         "unsupported_algorithm": "Make an identity with an algorithm it accepts (Accept-Signature-Alg).",
         "unknown_key": (
             "It cannot find the key of the token's issuer. Check that the issuer's metadata and JWKS are published "

@@ -38,6 +38,8 @@ class Attempt:
     request: Request
     credential: Credential
     session_token: str | None = None
+    cid: str | None = None
+    """The cache identifier that was presented instead of the token."""
 
 
 def resource_of(request: Request) -> str:
@@ -65,7 +67,7 @@ def sign_request(attempt: Attempt, memory: ServerMemory, *, now: float, capabili
     wants covered is not there to cover.
     """
     request, credential = attempt.request, attempt.credential
-    signature_key = credential.signature_key()
+    signature_key = credential.signature_key(cid=attempt.cid, cache=memory.caches)
     if signature_key is None or credential.key is None:
         return request
     server_now = now + memory.clock_offset_s
@@ -85,7 +87,9 @@ def sign_request(attempt: Attempt, memory: ServerMemory, *, now: float, capabili
             f"{resource_of(request)} requires the signature to cover {', '.join(unmet)}, which this request does not "
             "carry. Add the header field to the request and send it again."
         )
-    return sign(request, credential.key, signature_key, created=int(server_now), components=memory.components)
+    presented = credential.token.raw if credential.token is not None else credential.key.thumbprint
+    created = memory.created.next(request, presented, server_now)
+    return sign(request, credential.key, signature_key, created=created, components=memory.components)
 
 
 def unsigned(request: Request) -> Request:

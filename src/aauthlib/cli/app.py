@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -25,6 +26,8 @@ app = typer.Typer(
 )
 serve = typer.Typer(no_args_is_help=True, help="Run a server of one role, with SQLite.")
 app.add_typer(serve, name="serve")
+policy = typer.Typer(no_args_is_help=True, help="Work on the policy of an access server.")
+app.add_typer(policy, name="policy")
 
 Dev = Annotated[
     bool, typer.Option("--dev", help="Accept http and ports on *.localhost, for trying things on this machine only.")
@@ -34,10 +37,24 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts; noth
 
 def run() -> None:
     """Run the command, and end with a documented exit code whatever happens."""
+    backend = os.environ.get("AAUTHLIB_ED25519")
+    if backend:
+        _use_backend(backend)
     try:
         app(standalone_mode=True)
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
+
+
+def _use_backend(name: str) -> None:
+    """The Ed25519 backend that the environment asks for: `cryptography` or `pynacl`."""
+    from ..keys import use_ed25519_backend
+
+    try:
+        use_ed25519_backend(cast("Any", name))
+    except (AAuthError, ImportError, ValueError) as error:
+        Screen().fail(f"AAUTHLIB_ED25519={name} cannot be used: {error}")
+        sys.exit(Exit.USAGE)
 
 
 def _carry_out(screen: Screen, work: Callable[[], int | None]) -> None:
@@ -200,6 +217,54 @@ def serve_provider(
 
     screen = Screen()
     _carry_out(screen, lambda: serve_agent_provider(screen, issuer, database, host, port, title, invitation_file, dev))
+
+
+@serve.command("access")
+def serve_access(
+    issuer: Annotated[str, typer.Option(help="This server's identifier: https://access.example.")],
+    policy_file: Annotated[Path, typer.Option("--policy", help="The policy: rules in .toml, or Cedar in .cedar.")],
+    database: Annotated[str, typer.Option(help="Database URL.")] = "sqlite:///access.db",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; TLS is the business of a proxy in front.")] = 8600,
+    title: Annotated[str | None, typer.Option("--name", help="Display name.")] = None,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(help="A person server known in advance, as URL or URL=tenant,tenant; repeatable."),
+    ] = None,
+    resource: Annotated[
+        list[str] | None, typer.Option(help="A resource to decide for, repeatable. Default: any naming this server.")
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Append every request to this file for `aauth policy test`; it holds identity claims."),
+    ] = None,
+    dev: Dev = False,
+) -> None:
+    """Run an access server: an organisation's policy decides about its resources."""
+    from .serve_access import serve_access_server
+
+    screen = Screen()
+    _carry_out(
+        screen,
+        lambda: serve_access_server(
+            screen, issuer, policy_file, database, host, port, title, trust or (), resource or (), record, dev
+        ),
+    )
+
+
+@policy.command("test")
+def policy_test(
+    policy_file: Annotated[Path, typer.Argument(metavar="FILE", help="The policy: .toml or .cedar.")],
+    requests_file: Annotated[
+        Path, typer.Argument(metavar="REQUEST.json", help="Recorded requests: one, a list, or one a line.")
+    ],
+    json_output: Json = False,
+) -> None:
+    """Say what a policy decides on recorded requests, and by which rule; fails where `expect` says otherwise."""
+    from .policy import test_policy
+
+    screen = Screen(json_output=json_output)
+    _carry_out(screen, lambda: test_policy(screen, policy_file, requests_file))
 
 
 @app.command()

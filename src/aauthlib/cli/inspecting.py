@@ -213,7 +213,7 @@ def inspect_request(request: Request, *, now: float | None, clock: Callable[[], 
         inspection.findings.append(Finding("is signed, fresh, and covers what it must", False, error.detail))
         return inspection
     inspection.findings.append(
-        Finding("is signed, fresh, and covers what it must", True, "Covered: " + ", ".join(signed.covered))
+        Finding("is signed, fresh, and covers what it must", True, "Covered: " + ", ".join(map(str, signed.covered)))
     )
     try:
         caller: Caller = yield from authenticate(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import ConfigurationError
@@ -12,11 +14,12 @@ from ..messages.metadata import AgentProviderMetadata
 from ..provider import AgentProvider, InvitationCodes
 from ..store.database import Database
 from ..store.provider import SQLProviderStore
+from ..store.replay import SQLReplayCache
 from ..transport import AsyncWire
 from ..web.person import build_person_app
 from ..web.provider import build_provider_app
 from .screen import Screen, safe
-from .serving import Running, server_for
+from .serving import Running, serve_one
 
 __all__ = ["serve_agent_provider", "serve_person_server"]
 
@@ -28,18 +31,17 @@ def serve_person_server(
 
     async def main() -> None:
         app = await build_person_app(database, issuer, dev=dev, name=title)
-        screen.say(f"[bold]Person server[/] {safe(issuer)}, listening on http://{host}:{port}")
+        screen.say(f"[bold]Person server[/] {safe(issuer)}, on http://{host}:{port}")
         screen.say(f"  data: {safe(_shown(database))}")
         if app.setup_code is not None:
             screen.say(f"  First run: make your account at {safe(issuer)}/ with this set-up code: {app.setup_code}")
         elif await app.accounts.first_run():
             screen.say(f"  First run: make your account at {safe(issuer)}/")
         _proxy_hint(screen, issuer, dev)
-        await server_for(Running(app, host, port)).serve()
+        await serve_one(Running(app, host, port), lambda: _listening(screen))
 
     server_identifier(issuer, dev=dev)
-    asyncio.run(main())
-    return 0
+    return _run(main())
 
 
 def serve_agent_provider(
@@ -73,19 +75,19 @@ def serve_agent_provider(
                 dev=dev,
                 metadata=AgentProviderMetadata(issuer=issuer, name=title),
                 gate=gate,
+                replay=SQLReplayCache(opened),
             )
-            screen.say(f"[bold]Agent provider[/] {safe(issuer)}, listening on http://{host}:{port}")
+            screen.say(f"[bold]Agent provider[/] {safe(issuer)}, on http://{host}:{port}")
             screen.say(f"  data: {safe(_shown(database))}")
             screen.say("  Enrolment needs an invitation." if gate else "  Anybody may enrol; see --invitations.")
             _proxy_hint(screen, issuer, dev)
-            await server_for(Running(build_provider_app(provider), host, port)).serve()
+            await serve_one(Running(build_provider_app(provider), host, port), lambda: _listening(screen))
         finally:
             await wire.aclose()
             await opened.close()
 
     server_identifier(issuer, dev=dev)
-    asyncio.run(main())
-    return 0
+    return _run(main())
 
 
 def _shown(database: str) -> str:
@@ -98,4 +100,14 @@ def _shown(database: str) -> str:
 def _proxy_hint(screen: Screen, issuer: str, dev: bool) -> None:
     if not dev:
         screen.say(f"  Put a TLS proxy in front that serves {safe(issuer)} and passes the request target unchanged.")
-    screen.say("  Ctrl-C stops it.")
+
+
+def _listening(screen: Screen) -> None:
+    screen.say("Listening. Ctrl-C stops it.")
+
+
+def _run(main: Coroutine[None, None, None]) -> int:
+    """Run a server until Ctrl-C, which is how one ends."""
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main)
+    return 0

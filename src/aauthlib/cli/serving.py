@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ import uvicorn
 
 from ..errors import ConfigurationError
 
-__all__ = ["Running", "free_port", "serve_all", "server_for"]
+__all__ = ["Running", "free_port", "serve_all", "serve_one"]
 
 _MAX_HEADER_BYTES = 65_536
 _SHUTDOWN_S = 10
@@ -28,15 +28,27 @@ class Running:
     port: int
 
 
-class _Quiet(uvicorn.Server):
-    """One of several servers in a process: the outermost program handles its signals."""
+class _Server(uvicorn.Server):
+    """Says when it listens. Signals are its own business only where it is the outermost program."""
+
+    def __init__(self, config: uvicorn.Config, started: asyncio.Event, *, handles_signals: bool) -> None:
+        super().__init__(config)
+        self._started, self._handles_signals = started, handles_signals
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._started.set()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        yield
+        if not self._handles_signals:
+            yield
+            return
+        with super().capture_signals():
+            yield
 
 
-def server_for(running: Running, *, server: type[uvicorn.Server] = uvicorn.Server) -> uvicorn.Server:
+def _server(running: Running, started: asyncio.Event, *, handles_signals: bool) -> _Server:
     """The server for one app. The access log stays off: request targets hold pending URLs, which are secrets."""
     config = uvicorn.Config(
         running.app,
@@ -51,21 +63,38 @@ def server_for(running: Running, *, server: type[uvicorn.Server] = uvicorn.Serve
         timeout_keep_alive=15,
         timeout_graceful_shutdown=_SHUTDOWN_S,
     )
-    return server(config)
+    return _Server(config, started, handles_signals=handles_signals)
+
+
+async def _until_started(server: _Server, task: asyncio.Task[None], started: asyncio.Event) -> None:
+    """Return when the server listens; raise `ConfigurationError` when it gave up."""
+    waiting = asyncio.create_task(started.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not server.started:
+        await asyncio.gather(task, return_exceptions=True)
+        raise ConfigurationError(f"Port {server.config.port} cannot be listened on; is it in use?")
+
+
+async def serve_one(running: Running, on_started: Callable[[], None]) -> None:
+    """Serve one app until it is stopped by a signal; `on_started` is called when it listens."""
+    started = asyncio.Event()
+    server = _server(running, started, handles_signals=True)
+    task = asyncio.create_task(server.serve())
+    await _until_started(server, task, started)
+    on_started()
+    await task
 
 
 async def serve_all(apps: Sequence[Running]) -> list[tuple[uvicorn.Server, asyncio.Task[None]]]:
     """Start every app in this event loop, and return when all of them listen."""
-    started = []
+    started: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
     for running in apps:
-        server = server_for(running, server=_Quiet)
-        started.append((server, asyncio.create_task(server.serve(), name=f"serve {running.port}")))
-    for server, task in started:
-        while not server.started:
-            if task.done():
-                task.result()
-                raise ConfigurationError(f"Port {server.config.port} cannot be listened on; is it in use?")
-            await asyncio.sleep(0.01)
+        event = asyncio.Event()
+        server = _server(running, event, handles_signals=False)
+        task = asyncio.create_task(server.serve(), name=f"serve {running.port}")
+        await _until_started(server, task, event)
+        started.append((server, task))
     return started
 
 

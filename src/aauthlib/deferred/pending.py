@@ -128,6 +128,7 @@ class Completion:
 
 
 Complete = Callable[[Pending], Awaitable[Completion]]
+Waiting = Callable[[Pending], Awaitable[Response]]
 
 
 class PendingRequests:
@@ -200,14 +201,22 @@ class PendingRequests:
         )
 
     async def poll(
-        self, pending_id: str, *, owner: str, wait_s: float, complete: Complete, retry_after_s: int = 0
+        self,
+        pending_id: str,
+        *,
+        owner: str,
+        wait_s: float,
+        complete: Complete,
+        waiting: Waiting | None = None,
+        retry_after_s: int = 0,
     ) -> Response:
         """Answer a poll (#polling-with-get): `202` while waiting, the terminal answer once, then `410`.
 
         `owner` is the verified identity of whoever polls; `wait_s` what it asked by `Prefer: wait`, at most
         `MAX_WAIT_S`. `complete` makes the response of a granted request, and is called before it is marked delivered:
-        it raises a `ProblemError` to end the request otherwise. Raises `NotFound`, `Gone`, `SlowDown` or the terminal
-        error.
+        it raises a `ProblemError` to end the request otherwise. `waiting` makes the answer of one that still waits,
+        where what it waits for changes on the way; without it that is a plain `202`. Raises `NotFound`, `Gone`,
+        `SlowDown` or the terminal error.
         """
         pending = await self.find(pending_id, owner=owner)
         self._count_poll(pending)
@@ -215,6 +224,8 @@ class PendingRequests:
             remaining = max(0.0, pending.expires_at - self._clock())
             await self._store.wait_pending(pending.digest, min(wait_s, MAX_WAIT_S, remaining))
             pending = await self.find(pending_id, owner=owner)
+        if pending.waiting and waiting is not None:
+            return await waiting(pending)
         if pending.waiting:
             requirement = Requirement(pending.requirement) if pending.requirement not in (None, INTERACTION) else None
             return accepted_response(

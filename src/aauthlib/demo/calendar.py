@@ -7,6 +7,7 @@ about who may call what stands in `policy()`, one line a route.
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -36,6 +37,9 @@ _HOLIDAYS = (
     ("2027-01-01", "New Year's Day"),
 )
 _MAX_TITLE_LENGTH = 200
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+#: As SQLite can hold it: `isdigit` takes other scripts' digits too, and more of them than fit.
+_EVENT_ID = re.compile(r"[0-9]{1,18}\Z")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY, owner TEXT NOT NULL, date TEXT NOT NULL, title TEXT NOT NULL
@@ -133,10 +137,10 @@ async def _event_from(request: Request) -> tuple[str, str]:
     try:
         body = await request.json()
         date, title = str(body["date"]), str(body["title"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise HTTPException(400, "Send JSON with a date and a title.") from error
-    if not 0 < len(title) <= _MAX_TITLE_LENGTH or len(date) != 10:
-        raise HTTPException(400, "The date is YYYY-MM-DD; the title has 1 to 200 characters.")
+    if not 0 < len(title) <= _MAX_TITLE_LENGTH or not title.isprintable() or not _DATE.match(date):
+        raise HTTPException(400, "The date is YYYY-MM-DD; the title has 1 to 200 printable characters.")
     return date, title
 
 
@@ -161,7 +165,7 @@ def calendar_app(calendar: Calendar) -> Starlette:
 
     async def delete_event(request: Request) -> Response:
         event_id = request.path_params["id"]
-        if not event_id.isdigit() or not await calendar.delete(_owner(request), int(event_id)):
+        if not _EVENT_ID.match(event_id) or not await calendar.delete(_owner(request), int(event_id)):
             raise HTTPException(404, "There is no such event.")
         return Response(status_code=204)
 

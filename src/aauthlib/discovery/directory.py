@@ -12,13 +12,14 @@ import time
 from collections.abc import Collection, Generator
 from typing import Any, Literal
 
-from ..effects import Clock, FindKey, FindMetadata, Flow, Send
+from ..effects import Clock, Find, FindCertificates, FindKey, FindKeyAt, FindMetadata, Flow, Send
 from ..errors import AAuthError, InvalidIdentifier, IssuerMismatch, IssuerMissing, UnknownKey
 from ..http import Fields, Request, Response
 from ..identifiers import https_url, origin_of, server_identifier
-from ..keys import DEFAULT_ALGORITHMS, JWKS, PublicKey
+from ..keys import ALGORITHMS, JWKS, PublicKey
 from .errors import DocumentUnusable, EgressRefused, TransportError
 from .freshness import lifetime_s
+from .located import Located, record_name
 from .records import Copy, IssuerRecord, KeyCopy, Records, Source, decode_object
 
 __all__ = ["WELL_KNOWN_DOCUMENTS", "Directory"]
@@ -27,7 +28,7 @@ __all__ = ["WELL_KNOWN_DOCUMENTS", "Directory"]
 #: who presents a token chooses its `dwk`, and every new name would be one more fetch from the same issuer.
 WELL_KNOWN_DOCUMENTS = frozenset({"aauth-agent.json", "aauth-resource.json", "aauth-person.json", "aauth-access.json"})
 
-_HEADERS = Fields([("accept", "application/json"), ("user-agent", "aauthlib")])
+_USER_AGENT = ("user-agent", "aauthlib")
 _MAX_KID_LENGTH = 512
 _KIDS_IN_ERROR = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 
@@ -37,7 +38,7 @@ class Directory:
 
     - `clock`: Unix time in seconds.
     - `dev`: accept `*.localhost` issuers and `http` for them.
-    - `accepted`: signature algorithms a found key may have.
+    - `accepted`: signature algorithms a found key may have; whoever asks for a key holds it to a narrower policy.
     - `allow_cross_origin_jwks`: hosts (with port, if any) at which a `jwks_uri` may stand although it is not the
       issuer's own host, or `True` for any.
     - `documents`: the metadata documents that may be asked for.
@@ -49,7 +50,7 @@ class Directory:
         *,
         clock: Clock = time.time,
         dev: bool = False,
-        accepted: Collection[str] = DEFAULT_ALGORITHMS,
+        accepted: Collection[str] = tuple(ALGORITHMS),
         allow_cross_origin_jwks: Collection[str] | Literal[True] = (),
         documents: Collection[str] = WELL_KNOWN_DOCUMENTS,
         max_entries: int = 10_000,
@@ -64,20 +65,23 @@ class Directory:
         self._documents = frozenset(documents)
         self._max_document_bytes, self._timeout_s = max_document_bytes, timeout_s
         self._records = Records(max_entries, max_bytes)
+        self._located = Located(self._records, self._get, clock=clock, dev=dev, accepted=self._accepted)
 
     def __len__(self) -> int:
         """How many issuers are remembered."""
         return len(self._records)
 
-    def lock_key(self, effect: FindKey | FindMetadata) -> str:
+    def lock_key(self, effect: Find) -> str:
         """Lookups with equal keys must not run at the same time; the driver lets one go and the others wait."""
-        return effect.issuer
+        return record_name(effect) if isinstance(effect, FindKeyAt | FindCertificates) else effect.issuer
 
-    def cached(self, effect: FindKey | FindMetadata) -> PublicKey | dict[str, Any] | None:
+    def cached(self, effect: Find) -> PublicKey | dict[str, Any] | bytes | None:
         """The answer when it is at hand and fresh, without a flow or a lock; `None` when the flow has to run.
 
         Raises as the flow does when the key at hand cannot be used.
         """
+        if isinstance(effect, FindKeyAt | FindCertificates):
+            return self._located.cached(effect)
         record = self._records.get(effect.issuer)
         if record is None:
             return None
@@ -105,6 +109,14 @@ class Directory:
         finally:
             self._records.settle(effect.issuer)
         return decode_object(copy.body, "The metadata document")
+
+    def find_key_at(self, effect: FindKeyAt) -> Flow[PublicKey]:
+        """Find a key in the key set at a URL (HTTP Signature Keys, Section 3.7). Raises as `find_key` does."""
+        return self._located.find_key_at(effect)
+
+    def find_certificates(self, effect: FindCertificates) -> Flow[bytes]:
+        """Find a PEM document (HTTP Signature Keys, Section 3.10). Raises `UnknownKey` when it cannot be had."""
+        return self._located.find_certificates(effect)
 
     def find_key(self, effect: FindKey) -> Flow[PublicKey]:
         """Find a key through the issuer's metadata and JWKS (#jwks-discovery).
@@ -264,10 +276,10 @@ class Directory:
         kids = frozenset(kid for member in members if isinstance(kid := member.get("kid"), str))
         source.copy = KeyCopy(response.body, now, now + lifetime_s(response.headers, now), kids)
 
-    def _get(self, url: str, what: str) -> Generator[Send, Response, Response]:
+    def _get(self, url: str, what: str, accept: str = "application/json") -> Generator[Send, Response, Response]:
         """Fetch a document once; no redirect is followed, and only `200` counts."""
         response = yield Send(
-            Request("GET", url, _HEADERS),
+            Request("GET", url, Fields([("accept", accept), _USER_AGENT])),
             timeout_s=self._timeout_s,
             max_body_bytes=self._max_document_bytes,
             discovery=True,

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from ..effects import FindKey, FindMetadata, Flow
+from ..effects import Find, FindCertificates, FindKey, FindKeyAt, FindMetadata, Flow
 from ..errors import IssuerMismatch, IssuerMissing, UnknownKey
-from ..keys import DEFAULT_ALGORITHMS, JWKS, PublicKey
+from ..keys import ALGORITHMS, JWKS, PublicKey
 from .errors import DocumentUnusable
 
 __all__ = ["StaticDirectory"]
@@ -23,6 +23,7 @@ class StaticDirectory:
 
     - `metadata`: issuer to its metadata document (one for every `dwk`), or to documents by `dwk`.
     - `keys`: issuer to its key set; `JWKS`, or the JSON document of one.
+    - `located`: URL to the key set or, as bytes, the PEM document there (schemes `jwks` and `x509`).
     """
 
     def __init__(
@@ -30,11 +31,16 @@ class StaticDirectory:
         *,
         metadata: Mapping[str, Mapping[str, Any]] | None = None,
         keys: Mapping[str, JWKS | Mapping[str, Any]] | None = None,
-        accepted: Collection[str] = DEFAULT_ALGORITHMS,
+        located: Mapping[str, JWKS | Mapping[str, Any] | bytes] | None = None,
+        accepted: Collection[str] = tuple(ALGORITHMS),
     ) -> None:
         self._metadata = {issuer: dict(document) for issuer, document in (metadata or {}).items()}
         self._keys: dict[str, JWKS] = {}
         self._accepted = tuple(accepted)
+        self._located = {
+            url: document if isinstance(document, JWKS | bytes) else JWKS.parse(document)
+            for url, document in (located or {}).items()
+        }
         for issuer, key_set in (keys or {}).items():
             self.publish(issuer, key_set)
 
@@ -42,13 +48,31 @@ class StaticDirectory:
         """Set or replace the key set of `issuer`. Raises `InvalidKey` when it is not a key set."""
         self._keys[issuer] = keys if isinstance(keys, JWKS) else JWKS.parse(keys)
 
-    def lock_key(self, effect: FindKey | FindMetadata) -> str:
+    def lock_key(self, effect: Find) -> str:
         """As `Directory.lock_key`."""
-        return effect.issuer
+        return effect.url if isinstance(effect, FindKeyAt | FindCertificates) else effect.issuer
 
-    def cached(self, effect: FindKey | FindMetadata) -> PublicKey | dict[str, Any] | None:
+    def cached(self, effect: Find) -> PublicKey | dict[str, Any] | bytes | None:
         """The answer, which is always at hand; raises as the flows do."""
-        return self._key(effect) if isinstance(effect, FindKey) else self._document(effect)
+        match effect:
+            case FindKey():
+                return self._key(effect)
+            case FindKeyAt():
+                return self._key_at(effect)
+            case FindCertificates():
+                return self._certificates(effect)
+            case FindMetadata():
+                return self._document(effect)
+
+    def find_key_at(self, effect: FindKeyAt) -> Flow[PublicKey]:
+        """As `Directory.find_key_at`, without a fetch."""
+        yield from ()
+        return self._key_at(effect)
+
+    def find_certificates(self, effect: FindCertificates) -> Flow[bytes]:
+        """As `Directory.find_certificates`, without a fetch."""
+        yield from ()
+        return self._certificates(effect)
 
     def find_key(self, effect: FindKey) -> Flow[PublicKey]:
         """As `Directory.find_key`, without a fetch."""
@@ -67,6 +91,18 @@ class StaticDirectory:
         if key_set is None:
             raise UnknownKey("The keys of this issuer are not in the static directory.")
         return key_set.find(effect.kid, accepted=self._accepted)
+
+    def _key_at(self, effect: FindKeyAt) -> PublicKey:
+        key_set = self._located.get(effect.url)
+        if not isinstance(key_set, JWKS):
+            raise UnknownKey("The key set at this URL is not in the static directory.")
+        return key_set.find(effect.kid, accepted=self._accepted)
+
+    def _certificates(self, effect: FindCertificates) -> bytes:
+        document = self._located.get(effect.url)
+        if not isinstance(document, bytes):
+            raise UnknownKey("The certificates at this URL are not in the static directory.")
+        return document
 
     def _document(self, effect: FindMetadata) -> dict[str, Any]:
         entry = self._metadata.get(effect.issuer, {})

@@ -23,7 +23,7 @@ _SIGNATURE_LENGTH = 64
 
 _INPUT = re.compile(
     r'([a-z][a-z0-9_-]*)=(\("([@a-z0-9-]+(?:" "[@a-z0-9-]+)*)"\)'
-    r';created=([0-9]{1,15})(?:;expires=([0-9]{1,15}))?(?:;keyid="([ !#-\[\]-~]*)")?)'
+    r';created=(0|[1-9][0-9]{0,14})(?:;expires=(0|[1-9][0-9]{0,14}))?(?:;keyid="([ !#-\[\]-~]*)")?)'
 )
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _TOKEN = re.compile(r"[a-z][a-z_-]*")
@@ -49,7 +49,7 @@ def read(signature_input: str, signature: str, key: str) -> Member | None:
         values["expires"] = int(expires)
     if keyid is not None:
         values["keyid"] = keyid
-    return Member(label, covered, values, params, octets, signature_key.loader(*parameters))
+    return Member(label, covered, values, params, octets, signature_key.Loader(*parameters))
 
 
 @lru_cache(maxsize=256)  # clients cover the same few sets

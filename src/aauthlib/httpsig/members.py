@@ -6,17 +6,18 @@ must cover and how old it may be is in `verifying`; this module judges only whet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 
 from ..errors import InvalidSignature, SignatureError
-from ..fields import FieldError, parse_dictionary
+from ..fields import FieldError, parse_dictionary, serialize
 from . import signature_key
-from .signature_key import SignatureKey, UnknownScheme
+from .components import Covered, covered_component
+from .signature_key import Loader
 
-__all__ = ["MAX_COMPONENTS", "Member", "read"]
+__all__ = ["MAX_COMPONENTS", "Member", "canonical", "covered_components", "read", "read_dictionary"]
 
 _MAX_LABELS = 8
 MAX_COMPONENTS = 64
@@ -26,36 +27,50 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     """A label and what stands under it in the three headers."""
 
     label: str
-    covered: tuple[str, ...]
+    covered: tuple[Covered, ...]
     parameters: Mapping[str, Any]
     """The parameters of the `Signature-Input` member."""
     params: str
-    """The `Signature-Input` member exactly as received: the signature base ends in it."""
+    """The `Signature-Input` member, serialised: the signature base ends in it."""
     signature: Any
     """The `Signature` member; `bytes` if its sender kept to the specification."""
-    load: Callable[[], SignatureKey | UnknownScheme]
+    load: Loader
     """Reads the `Signature-Key` member; raises `InvalidKey` or `InvalidJWT`."""
 
 
-def read(signature_input: str, signature: str, key: str, *, schemes: Collection[str]) -> Member:
-    """The signature to verify: the first label whose scheme is among `schemes`, else the first.
+def read(
+    signature_input: str,
+    signature: str,
+    key: str,
+    *,
+    schemes: Collection[str],
+    component_parameters: Collection[str] = (),
+    chosen: str | None = None,
+) -> Member:
+    """The signature to verify: `chosen`, or the first label whose scheme is among `schemes`, else the first.
 
-    Raises `InvalidSignature` when a header is malformed or no label stands in all three.
+    Its components may carry the parameters in `component_parameters` and no others.
+
+    Raises `InvalidSignature` when a header is malformed, or the chosen label, or any, does not stand in all three.
     """
-    inputs = _dictionary(signature_input, "Signature-Input")
-    signatures = _dictionary(signature, "Signature")
+    inputs = read_dictionary(signature_input, "Signature-Input")
+    signatures = read_dictionary(signature, "Signature")
     keys = signature_key.parse(key)
     # Labels are correlated by name; a label lacking in one of the three cannot be verified (HTTP Signature Keys, 3).
     labels = [label for label in inputs if label in signatures and label in keys]
     if not labels:
         raise InvalidSignature("No label stands in Signature, Signature-Input and Signature-Key alike.")
-    label = _choose(labels, keys, schemes)
-    params = _text(signature_input, label)
+    if chosen is not None and chosen not in labels:
+        raise InvalidSignature("The label asked for does not stand in Signature, Signature-Input and Signature-Key.")
+    label = chosen if chosen is not None else _choose(labels, keys, schemes)
+    params = canonical(inputs[label])
     components, parameters = inputs[label]
-    return Member(label, _covered(components), parameters, params, signatures[label][0], keys[label])
+    covered = covered_components(components, component_parameters)
+    return Member(label, covered, parameters, params, signatures[label][0], keys[label])
 
 
-def _dictionary(value: str, name: str) -> Mapping[str, tuple[Any, dict[str, Any]]]:
+def read_dictionary(value: str, name: str) -> Mapping[str, tuple[Any, dict[str, Any]]]:
+    """The field `name`, with a bound on its members. Raises `InvalidSignature`."""
     try:
         members = parse_dictionary(value)
     except FieldError as error:
@@ -65,7 +80,7 @@ def _dictionary(value: str, name: str) -> Mapping[str, tuple[Any, dict[str, Any]
     return members
 
 
-def _choose(labels: list[str], keys: Mapping[str, Any], schemes: Collection[str]) -> str:
+def _choose(labels: list[str], keys: Mapping[str, Loader], schemes: Collection[str]) -> str:
     """A member that is not selected must not matter, so what is wrong with it is reported only if it gets selected."""
     for label in labels:
         try:
@@ -77,48 +92,24 @@ def _choose(labels: list[str], keys: Mapping[str, Any], schemes: Collection[str]
     return labels[0]
 
 
-def _covered(components: Any) -> tuple[str, ...]:
+def covered_components(components: Any, accepted: Collection[str]) -> tuple[Covered, ...]:
+    """The covered components of a parsed `Signature-Input` member. Raises `InvalidSignature`."""
     if not isinstance(components, list) or len(components) > MAX_COMPONENTS:
         raise InvalidSignature("The Signature-Input member is not an inner list of acceptable length.")
-    names = []
+    covered = []
     for name, parameters in components:
-        if not isinstance(name, str) or parameters:
-            raise InvalidSignature("The signature covers a component with parameters, which this profile does not use.")
-        names.append(name)
-    if len(set(names)) != len(names) or any(name != name.lower() for name in names):
+        if not set(parameters) <= set(accepted):
+            raise InvalidSignature("The signature covers a component with parameters that are not accepted here.")
+        covered.append(covered_component(name, parameters))
+    if len(set(covered)) != len(covered):
         raise InvalidSignature("Covered components must be lowercase and occur once.")
-    return tuple(names)
+    return tuple(covered)
 
 
-def _text(value: str, label: str) -> str:
-    """The text of a `Signature-Input` member exactly as received.
+def canonical(member: tuple[Any, Mapping[str, Any]]) -> str:
+    """A parsed `Signature-Input` member serialised again, which the signature base ends in (RFC 9421, 3.2, step 7).
 
-    The signature base ends in this text. Taking it from the wire instead of serialising the parsed value again keeps
-    parameters this library does not know, in the form their signer wrote them.
+    White space and spellings that mean the same do not matter, and parameters this library does not know are kept.
     """
-    depth_list, in_string, escaped, start = 0, False, False, 0
-    members: list[str] = []
-    for index, character in enumerate(value):
-        if in_string:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                in_string = False
-        elif character == '"':
-            in_string = True
-        elif character == "(":
-            depth_list += 1
-        elif character == ")":
-            depth_list -= 1
-        elif character == "," and depth_list == 0:
-            members.append(value[start:index])
-            start = index + 1
-    members.append(value[start:])
-    # A repeated key overwrites the earlier one (RFC 9651, Section 4.2.2), so the last counts.
-    for member in reversed(members):
-        name, _, text = member.strip(" \t").partition("=")
-        if name == label:
-            return text
-    raise InvalidSignature("The Signature-Input member cannot be read.")
+    components, parameters = member
+    return serialize([(components, dict(parameters))])

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ..errors import ClockSkew, InvalidInput, InvalidSignature, UnsupportedScheme
+from ..errors import ClockSkew, InvalidInput, InvalidSignature, UnsupportedAlgorithm, UnsupportedScheme
 from ..http import Request
 from ..keys import DEFAULT_ALGORITHMS, PublicKey
 from . import fast_read, members
-from .components import BASE_COMPONENTS, BODY_COMPONENTS, signature_base
+from .components import BASE_COMPONENTS, BODY_COMPONENTS, Covered, covers_digest, signature_base
 from .digest import verify_content_digest
 from .signature_key import SignatureKey, UnknownScheme
 
@@ -39,6 +39,9 @@ class SignaturePolicy:
     """Components required beyond the base (`additional_signature_components`)."""
     cover_body: bool = False
     """Whether a body must be covered: true at PS, AS, AP and every revocation endpoint (#covered-components)."""
+    component_parameters: tuple[str, ...] = ()
+    """Parameters that covered components may have (RFC 9421, Section 2.1: `sf`, `key`, `bs`, `name`). The profile
+    uses none, so none is accepted unless it is named here; `req` and `tr` cannot be satisfied on a request."""
 
 
 class SignedRequest(msgspec.Struct, frozen=True, gc=False):
@@ -47,7 +50,7 @@ class SignedRequest(msgspec.Struct, frozen=True, gc=False):
     request: Request
     label: str
     key: SignatureKey
-    covered: tuple[str, ...]
+    covered: tuple[Covered, ...]
     created: int
     params: str
     signature: bytes
@@ -56,15 +59,31 @@ class SignedRequest(msgspec.Struct, frozen=True, gc=False):
     def __repr__(self) -> str:
         return f"SignedRequest({self.request!r}, {self.key!r}, covered={self.covered!r}, created={self.created!r})"
 
+    def base(self) -> bytes:
+        """What was signed (RFC 9421, Section 2.5)."""
+        return signature_base(self.request, self.covered, self.params)
+
+    def check_key(self, key: PublicKey, policy: SignaturePolicy) -> None:
+        """Step 6: whether `key`, wherever it came from, is one this verifier accepts, and the one `keyid` names.
+
+        Raises `UnsupportedAlgorithm` or `InvalidSignature`.
+        """
+        if key.alg not in policy.algorithms:
+            raise UnsupportedAlgorithm(
+                f"The key's alg is {key.alg}; this side accepts {', '.join(policy.algorithms)}.",
+                accepted=policy.algorithms,
+            )
+        if self.keyid is not None and self.keyid not in {key.kid, key.thumbprint}:
+            raise InvalidSignature("keyid and Signature-Key name different keys.")
+
     def verify(self, key: PublicKey) -> None:
         """Step 7: verify the signature with `key`, and the body against a covered `Content-Digest`.
 
-        Raises `InvalidSignature`.
+        A body that is still arriving (`Request.streams`) is left to whoever reads it. Raises `InvalidSignature`.
         """
-        base = signature_base(self.request, self.covered, self.params)
-        if not key.verify(self.signature, base):
+        if not key.verify(self.signature, self.base()):
             raise InvalidSignature("The signature does not verify under the presented key.")
-        if "content-digest" in self.covered:
+        if covers_digest(self.covered) and not self.request.streams:
             verify_content_digest(self.request.headers.get("content-digest") or "", self.request.body)
 
 
@@ -74,8 +93,8 @@ def is_signed(request: Request) -> bool:
     return "signature" in fields or "signature-input" in fields or "signature-key" in fields
 
 
-def select(request: Request, policy: SignaturePolicy, *, now: float) -> SignedRequest:
-    """Steps 1 to 4 of #verification. `now` is Unix seconds.
+def select(request: Request, policy: SignaturePolicy, *, now: float, label: str | None = None) -> SignedRequest:
+    """Steps 1 to 4 of #verification. `now` is Unix seconds; `label` chooses one of several signatures.
 
     Raises `InvalidSignature` (headers missing or malformed, stale `created`, `expires` past), `InvalidInput` with
     `required_input`, `ClockSkew`, `UnsupportedScheme`, `InvalidKey` or `InvalidJWT` (malformed scheme parameters).
@@ -87,9 +106,16 @@ def select(request: Request, policy: SignaturePolicy, *, now: float) -> SignedRe
     if signature_field is None or input_field is None or key_field is None:
         missing = [name for name in _HEADERS if name not in fields]
         raise InvalidSignature(f"The request lacks {' and '.join(missing)}.")
-    member = fast_read.read(input_field, signature_field, key_field) or members.read(
-        input_field, signature_field, key_field, schemes=policy.schemes
-    )
+    member = fast_read.read(input_field, signature_field, key_field)
+    if member is None or (label is not None and member.label != label):
+        member = members.read(
+            input_field,
+            signature_field,
+            key_field,
+            schemes=policy.schemes,
+            component_parameters=policy.component_parameters,
+            chosen=label,
+        )
     covered, parameters = member.covered, member.parameters
 
     # 2. Covered components.
@@ -115,8 +141,8 @@ def select(request: Request, policy: SignaturePolicy, *, now: float) -> SignedRe
         raise InvalidSignature("The signature's expires parameter is in the past.")
 
     # 4. The scheme. An unknown one and one that is not accepted here end the same way.
-    key = member.load()
-    if isinstance(key, UnknownScheme) or key.scheme not in policy.schemes:
+    key = member.load() if member.load.scheme in policy.schemes else None
+    if key is None or isinstance(key, UnknownScheme):
         raise UnsupportedScheme(
             f"This server accepts the Signature-Key schemes {', '.join(policy.schemes)}.", accepted=policy.schemes
         )
@@ -132,16 +158,17 @@ def select(request: Request, policy: SignaturePolicy, *, now: float) -> SignedRe
 
 def required_components(request: Request, policy: SignaturePolicy) -> tuple[str, ...]:
     """What a signature on this request must cover, in the order it is asked for (#covered-components)."""
-    if not (request.body or policy.components or "authorization" in request.headers):
+    has_body = request.streams or bool(request.body)
+    if not (has_body or policy.components or "authorization" in request.headers):
         return BASE_COMPONENTS
     required = [*BASE_COMPONENTS]
     if "authorization" in request.headers and _carries_session_token(request):
         required.append("authorization")
-    if request.body and policy.cover_body:
+    if has_body and policy.cover_body:
         required.extend(BODY_COMPONENTS)
     for name in policy.components:
         # A component about the body is asked for only where there is a body.
-        if name not in BODY_COMPONENTS or request.body:
+        if name not in BODY_COMPONENTS or has_body:
             required.append(name)
     return tuple(dict.fromkeys(required))
 

@@ -19,6 +19,7 @@ __all__ = [
     "AuthTokenResponse",
     "AuthorizationRequest",
     "ClarificationAnswer",
+    "FederatedTokenRequest",
     "PersonTokenRequest",
     "PersonTokenResponse",
     "RequestContext",
@@ -88,6 +89,16 @@ class AuthTokenRequest(RequestContext, frozen=True, kw_only=True, omit_defaults=
     presented_token: str
 
 
+class FederatedTokenRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """#ps-to-as-token-request, from a person server to an access server."""
+
+    resource_token: str
+    agent_token: str
+    presented_token: str
+    subagent_token: str | None = None
+    upstream_token: str | None = None
+
+
 class AuthTokenResponse(msgspec.Struct, frozen=True, kw_only=True):
     """#ps-response."""
 
@@ -112,7 +123,7 @@ class RevocationRequest(msgspec.Struct, frozen=True, kw_only=True):
     """#revocation-request."""
 
     # Both are kept: what no token can have is no revocation of one, and would not fit where it is kept.
-    jti: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    jti: Annotated[str, msgspec.Meta(min_length=1, max_length=4096, pattern=r"\A[^\x00]*\Z")]
     exp: Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]
 
 

@@ -16,6 +16,7 @@ from ..fields import FieldError, Token, parse_dictionary, parse_list, serialize
 from ..http import Fields
 
 __all__ = [
+    "accept_signature",
     "accepted_tokens",
     "parse_access",
     "parse_capabilities",
@@ -48,6 +49,15 @@ def accepted_tokens(headers: Fields, name: str) -> tuple[str, ...] | None:
         return tuple(str(item) for item, _ in parse_list(value) if isinstance(item, Token))
     except FieldError:
         return None
+
+
+def accept_signature(schemes: Iterable[str], algorithms: Iterable[str]) -> list[tuple[str, str]]:
+    """`Accept-Signature-Scheme` and `Accept-Signature-Alg` (HTTP Signature Keys, Section 4), in order of preference.
+
+    Either is left out where nothing is listed: an empty List is not written (RFC 9651, Section 4.1).
+    """
+    listed = (("accept-signature-scheme", tuple(schemes)), ("accept-signature-alg", tuple(algorithms)))
+    return [(name, serialize_tokens(tokens)) for name, tokens in listed if tokens]
 
 
 def parse_capabilities(headers: Fields) -> frozenset[str]:

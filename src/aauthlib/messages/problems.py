@@ -26,7 +26,7 @@ from ..errors import (
     parse_problem,
 )
 from ..http import Response, json_response
-from .headers import accepted_tokens, parse_signature_error, serialize_signature_error, serialize_tokens
+from .headers import accept_signature, accepted_tokens, parse_signature_error, serialize_signature_error
 
 __all__ = ["error_of", "error_response"]
 
@@ -44,10 +44,9 @@ def error_response(error: AAuthError) -> Response:
         error = as_signature_error(error)
     if isinstance(error, SignatureError):
         headers = [("signature-error", serialize_signature_error(error))]
-        if isinstance(error, UnsupportedScheme) and error.accepted:
-            headers.append(("accept-signature-scheme", serialize_tokens(error.accepted)))
-        if isinstance(error, UnsupportedAlgorithm) and error.accepted:
-            headers.append(("accept-signature-alg", serialize_tokens(error.accepted)))
+        schemes = error.accepted_schemes or (error.accepted if isinstance(error, UnsupportedScheme) else ())
+        algorithms = error.accepted_algorithms or (error.accepted if isinstance(error, UnsupportedAlgorithm) else ())
+        headers.extend(accept_signature(schemes, algorithms))
         return json_response(error.status, error.body(), headers=headers, content_type=PROBLEM_JSON)
     if not isinstance(error, ProblemError):
         error = ServerError("The server met an error of its own. Try again later.")

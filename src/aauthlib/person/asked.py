@@ -12,9 +12,9 @@ from typing import Any, Literal
 import msgspec
 
 from ..keys import PublicKey
-from ..store.person_records import AgentId
+from ..store.person_records import AgentId, TokenId
 
-__all__ = ["AUTH_TOKEN", "PERSON_TOKEN", "Asked", "AskedInteraction"]
+__all__ = ["AUTH_TOKEN", "PERSON_TOKEN", "Asked", "AskedInteraction", "AskedUpstream"]
 
 PERSON_TOKEN: Literal["person_token"] = "person_token"
 AUTH_TOKEN: Literal["auth_token"] = "auth_token"
@@ -36,6 +36,19 @@ class AskedInteraction(msgspec.Struct, frozen=True, kw_only=True):
     flow: str
 
 
+class AskedUpstream(msgspec.Struct, frozen=True, kw_only=True):
+    """Down a chain: the upstream token, and whom it stands for."""
+
+    iss: str | None
+    """`None` for a token of this server."""
+    jti: str
+    person_id: str
+    caller: str
+    """The agent that called the intermediary, for the page."""
+    root_iss: str
+    root_sub: str
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One request for a token."""
 
@@ -55,6 +68,14 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     resource_jti: str | None = None
     presented_jti: str | None = None
     """Only of a token this server issued."""
+    access_server: str | None = None
+    """Who decides about the access after the person, where it is not this server."""
+    stepped_up_jti: str | None = None
+    """In place of `presented_jti`: the access server's own auth token that was presented, on a step-up."""
+    presented_exp: float | None = None
+    upstream: AskedUpstream | None = None
+    capabilities: tuple[str, ...] = ()
+    """Of those the agent declared, what a request that is open depends on."""
     interaction: AskedInteraction | None = None
     # For the page:
     justification: str | None = None
@@ -70,6 +91,15 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def owner(self) -> str:
         """Who may poll: the agent that asked, whatever its key is by then."""
         return f"{self.agent.iss} {self.agent.sub}"
+
+    @property
+    def root(self) -> AgentId | None:
+        """Down a chain: the agent at its top."""
+        return (self.upstream.root_iss, self.upstream.root_sub) if self.upstream is not None else None
+
+    @property
+    def upstream_id(self) -> TokenId | None:
+        return (self.upstream.iss, self.upstream.jti) if self.upstream is not None else None
 
     @property
     def hangs_on(self) -> list[tuple[str, str]]:

@@ -16,8 +16,6 @@ from ..messages.metadata import AgentProviderMetadata
 
 __all__ = ["CALLBACK_ERRORS", "EVENTS_OF_CALLBACK_ERRORS", "permitted_callback", "with_parameters"]
 
-_STEP = re.compile(r"/(?:\.|%2e){1,2}(?:[/?]|$)", re.IGNORECASE)
-
 #: The `error` a callback carries when a request ended in this state.
 CALLBACK_ERRORS: dict[State, str] = {
     State.DENIED: "access_denied",
@@ -51,7 +49,7 @@ def permitted_callback(value: str, provider: AgentProviderMetadata | None, *, de
     if provider.localhost_callback_allowed and _is_loopback(value):
         return value
     endpoint = provider.callback_endpoint
-    if endpoint is None or _STEP.search(value):
+    if endpoint is None:
         return None
     below = endpoint if endpoint.endswith("/") else endpoint + "/"
     # The character after the endpoint decides: a longer host name or path segment is another place.

@@ -13,6 +13,7 @@ from typing import Literal
 
 from ..deferred.machine import State
 from ..errors import AAuthError
+from ..messages.identity_scopes import IDENTITY_SCOPES
 from ..store.person_records import AgentOfAnotherPerson, NotWaiting
 
 __all__ = [
@@ -29,16 +30,6 @@ __all__ = [
     "ResourceInteractionFirst",
     "ScopeLine",
 ]
-
-#: Scopes about the person rather than the resource (#scopes), and the claims each releases.
-IDENTITY_SCOPES: dict[str, tuple[str, ...]] = {
-    "openid": (),
-    "profile": ("name", "nickname", "preferred_username", "picture", "website", "locale", "zoneinfo"),
-    "email": ("email", "email_verified"),
-    "phone": ("phone_number", "phone_number_verified"),
-    "address": ("address",),
-}
-
 
 #: What approving an identity scope releases, in the words of this server.
 IDENTITY_SCOPE_DESCRIPTIONS: dict[str, str] = {
@@ -130,6 +121,13 @@ class ConsentView:
     identity_claims: tuple[str, ...] = ()
     """Claims about the person that approving releases, by name; only those this server has."""
     resource_interaction: ResourceInteraction | None = None
+    access_server: str | None = None
+    """Who decides after the person, by the rules of the resource (#access-server-federation). All or nothing: it is not
+    told of a part."""
+    access_interaction: str | None = None
+    """After the yes: the access server's own page, which it wants the person on, with its code."""
+    on_behalf_of: str | None = None
+    """Down a chain: the agent that called the one that asks (#call-chaining)."""
     created_at: float
     expires_at: float
     """Unix seconds."""

@@ -11,27 +11,30 @@ from typing import TypeVar
 
 from ..base64url import b64url_encode
 from ..deferred.pending import DEFAULT_LIFETIME_S, PendingRequests
+from ..discovery.own_keys import with_own_keys
 from ..effects import Clock, Flow
-from ..errors import InvalidRequest, InvalidSignature, RevokedJWT
+from ..errors import InvalidRequest, RevokedJWT
 from ..http import Request
-from ..httpsig import SignaturePolicy
+from ..httpsig import JWKSURI, MemoryReplayCache, ReplayCache, SignaturePolicy, refuse_replay, sign
 from ..identifiers import server_identifier
 from ..keys import DEFAULT_ALGORITHMS, JWKS, SigningKey
 from ..messages.metadata import PersonServerMetadata
-from ..tokens import AgentToken, TokenCache, VerificationPolicy
-from ..verification import authenticate
+from ..tokens import PERSON_DWK, AgentToken, TokenCache, VerificationPolicy
+from ..verification import Caller, authenticate, signature_required
+from .asked import Asked
 from .attempts import Attempts
 from .consent import IDENTITY_SCOPES
 from .faces import Faces, FlowRunner
 from .keys import ServerKeys, load_keys
 from .limits import REVOCATIONS_PER_MINUTE, DistinctResources
 from .minting import Mint
-from .own_keys import with_own_keys
 from .storage import PersonStore
 
 __all__ = ["PersonServerCore"]
 
 _T = TypeVar("_T")
+
+_SIGNATURE = SignaturePolicy(schemes=("jwt",), cover_body=True)
 _PURGE_EVERY_S = 60.0
 
 JWKS_PATH = "/.well-known/aauth-person-jwks.json"
@@ -56,6 +59,7 @@ class PersonServerCore:
         description: str | None = None,
         logo_uri: str | None = None,
         lifetime_s: int = DEFAULT_LIFETIME_S,
+        replay: ReplayCache | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         random_below: Callable[[int], int] = secrets.randbelow,
     ) -> None:
@@ -79,6 +83,7 @@ class PersonServerCore:
         self.lifetime_s = lifetime_s
         self._random_bytes = random_bytes
         self.policy = VerificationPolicy(dev=dev)
+        self.replay: ReplayCache = replay if replay is not None else MemoryReplayCache()
         self.cache = TokenCache()
         self.revocation_rate = Attempts(limit=REVOCATIONS_PER_MINUTE, window_s=60.0, clock=clock)
         self._about = (name, description, logo_uri)
@@ -115,34 +120,47 @@ class PersonServerCore:
 
     async def run(self, flow: Flow[_T]) -> _T:
         """Carry out a flow, with this server's own keys at hand."""
-        return await self.wire.run(with_own_keys(flow, issuer=self.issuer, keys=self.keys.published))
+        return await self.wire.run(with_own_keys(flow, issuer=self.issuer, dwk=PERSON_DWK, keys=self.keys.published))
 
     async def calling_agent(self, request: Request) -> AgentToken:
         """The agent that signed `request` with its agent token, a top-level one.
 
-        Raises a `SignatureError` (401), and `InvalidRequest` for a sub-agent, which may not call a PS (#sub-agents),
-        and for an agent of another person server.
+        Raises a `SignatureError` (401), and `InvalidRequest` for a sub-agent, which may not call a PS (#sub-agents).
+        Whether an agent of another person server may ask is for `check_person_server`.
         """
         caller = await self.run(
             authenticate(
                 request,
                 now=self.clock(),
-                signature=SignaturePolicy(schemes=("jwt",), cover_body=True),
+                signature=_SIGNATURE,
                 tokens=self.policy,
                 accepted=(AgentToken,),
                 cache=self.cache,
             )
         )
+        await self.refuse_replay(caller)
         token = caller.agent_token
         if token is None:
-            raise InvalidSignature("Sign the request with the agent's key, presenting its agent token (scheme jwt).")
+            detail = "Sign the request with the agent's key, presenting its agent token (scheme jwt)."
+            raise signature_required(detail, _SIGNATURE)
         if await self.store.is_revoked(token.iss, token.jti):
             raise RevokedJWT("The agent token was revoked by its agent provider; obtain a fresh one.")
         if token.parent_agent is not None:
             raise InvalidRequest("A sub-agent does not call a person server: its parent asks with subagent_token.")
-        if token.ps is not None and token.ps != self.issuer:
-            raise InvalidRequest("The agent token names another person server; send the request there.")
         return token
+
+    def check_person_server(self, agent: AgentToken) -> None:
+        """Raises `InvalidRequest` for an agent of another person server.
+
+        Down a chain it does not matter: the intermediary's own person server is not its caller's (#call-chaining).
+        """
+        if agent.ps is not None and agent.ps != self.issuer:
+            raise InvalidRequest("The agent token names another person server; send the request there.")
+
+    async def refuse_replay(self, caller: Caller) -> None:
+        """Raise `InvalidSignature` for a state-changing request that was received before (#freshness-and-replay)."""
+        if caller.signed is not None and caller.key is not None:
+            await refuse_replay(self.replay, caller.signed, caller.key, now=self.clock())
 
     async def remember_tokens(self, *tokens: AgentToken | None) -> None:
         """Record agent tokens that something is about to hang on, so that their revocation finds it.
@@ -155,6 +173,22 @@ class PersonServerCore:
                 iss=token.iss, jti=token.jti, sub=token.sub, exp=token.exp, parent=token.parent_agent
             ):
                 raise RevokedJWT("The agent token was revoked by its agent provider; obtain a fresh one.")
+
+    async def standing_of(self, asked: Asked) -> tuple[str | None, frozenset[str]]:
+        """For whom the request is made, if that is known, and what the person allowed already."""
+        if asked.upstream is not None:
+            person_id = asked.upstream.person_id
+            return person_id, await self.store.chain_consents(
+                asked.agent.iss, person_id=person_id, resource=asked.resource, account=asked.account
+            )
+        standing = await self.store.standing(asked.agent_id, resource=asked.resource, account=asked.account)
+        return (standing.binding.person_id if standing.binding is not None else None), standing.consents
+
+    def signed(self, request: Request) -> Request:
+        """`request`, signed by this server in its own right (scheme `jwks_uri`), its body covered."""
+        key = self.keys.signing
+        named = JWKSURI(self.issuer, PERSON_DWK, key.kid)
+        return sign(request, key, named, created=int(self.clock()))
 
     def random_id(self) -> str:
         """256 random bits, for a URL or a form."""

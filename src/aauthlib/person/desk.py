@@ -15,6 +15,7 @@ from ..deferred.pending import MAX_CODE_ATTEMPTS, Pending
 from ..errors import InvalidCode, InvalidRequest
 from ..messages.bodies import PLATFORMS
 from ..messages.codes import code_digest
+from ..messages.identity_scopes import released_claims
 from ..store.person_records import NAMING, AgentId, AuditRecord, Consent, Decision, PersonRequest
 from .asked import PERSON_TOKEN, Asked
 from .callbacks import CALLBACK_ERRORS, EVENTS_OF_CALLBACK_ERRORS, permitted_callback, with_parameters
@@ -28,9 +29,8 @@ from .consent import (
     ResourceInteraction,
     ResourceInteractionFirst,
 )
-from .core import PersonServerCore
 from .faces import cut, resource_face, scope_line, short
-from .minting import released_claims
+from .federating import Federating
 
 __all__ = ["ConsentDesk"]
 
@@ -41,7 +41,7 @@ _CALLBACK_PATH = "/interaction-callback/"
 _CLAIMS = frozenset(claim for claims in IDENTITY_SCOPES.values() for claim in claims)
 
 
-class ConsentDesk(PersonServerCore):
+class ConsentDesk(Federating):
     """What the pages call."""
 
     async def check_code(self, handle: str, code: str) -> None:
@@ -97,6 +97,10 @@ class ConsentDesk(PersonServerCore):
             scopes = [value for value in asked.scope if scope is None or value in scope]
             if not scopes:
                 raise InvalidRequest("Choose at least one permission, or deny the request.")
+            if asked.access_server is not None and len(scopes) < len(asked.scope):
+                raise InvalidRequest(
+                    "The access server of this resource decides about the whole request: allow all of it, or deny it."
+                )
         request = await self.store.grant(
             digest,
             Decision(
@@ -108,9 +112,13 @@ class ConsentDesk(PersonServerCore):
                 remember=remember,
                 platform=asked.platform,
                 device=asked.device,
+                root=asked.root,
             ),
             now=now,
         )
+        # The access server may want the person on a page of its own; then ours is the one that sends them there.
+        if await self.start_when_granted(digest):
+            return None
         return request.callback
 
     async def deny(self, digest: str, *, person_id: str) -> str | None:
@@ -229,13 +237,15 @@ class ConsentDesk(PersonServerCore):
 
     async def _view(self, request: PersonRequest, person_id: str) -> ConsentView:
         pending, asked = request.pending, Asked.of(request.pending.request)
-        provider, resource, standing, known, profile = await asyncio.gather(
+        provider, resource, standing, (_, consents), known, profile = await asyncio.gather(
             self.faces.provider(asked.agent.iss),
             self.faces.resource(asked.resource),
             self.store.standing(asked.agent_id, resource=asked.resource, account=asked.account),
+            self.standing_of(asked),
             self.store.knows_resource(person_id, asked.resource),
             self.store.profile(person_id),
         )
+        page = await self.page_of_access_server(pending, asked)
         interaction = None
         if asked.interaction is not None:
             url = with_parameters(
@@ -255,17 +265,19 @@ class ConsentDesk(PersonServerCore):
                 provider_description=cut(provider.description, _MAX_JUSTIFICATION_LENGTH) if provider else None,
                 platform_label=PLATFORMS.get(asked.platform or ""),
                 device=asked.device,
-                is_new=standing.binding is None,
+                # Down a chain nothing is connected: the agent acts for whoever calls it.
+                is_new=standing.binding is None and asked.upstream is None,
                 sub_agent=asked.subagent,
             ),
             resource=resource_face(asked.resource, resource, is_new=not known),
-            scopes=tuple(
-                scope_line(value, resource, already_granted=value in standing.consents) for value in asked.scope
-            ),
+            scopes=tuple(scope_line(value, resource, already_granted=value in consents) for value in asked.scope),
             account=asked.account,
             justification_markdown=cut(asked.justification, _MAX_JUSTIFICATION_LENGTH),
             identity_claims=tuple(released_claims(asked.scope, profile)),
             resource_interaction=interaction,
+            access_server=asked.access_server,
+            access_interaction=page,
+            on_behalf_of=asked.upstream.caller if asked.upstream else None,
             created_at=pending.created_at,
             expires_at=pending.expires_at,
             state=pending.state,

@@ -9,22 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TypedDict
 
-from ..deferred.pending import MAX_WAIT_S, Completion, Pending
+from ..deferred.machine import State
+from ..deferred.pending import MAX_WAIT_S, Completion, Pending, accepted_response
 from ..errors import (
-    AAuthError,
-    AsUnreachable,
     InvalidIdentifier,
     InvalidRequest,
-    RateLimited,
     Revoked,
-    RevokedSubagentToken,
-    UserUnreachable,
-    as_parameter_error,
 )
 from ..http import Fields, Request, Response
 from ..identifiers import server_identifier
 from ..keys import PublicKey
 from ..messages.bodies import (
+    MAX_TEXT_LENGTH,
     PLATFORMS,
     AuthTokenRequest,
     ClarificationAnswer,
@@ -33,21 +29,22 @@ from ..messages.bodies import (
     decode_request,
 )
 from ..messages.headers import parse_prefer_wait
-from ..messages.requirement import INTERACTION
 from ..store.person_records import NAMING, IssuedToken
-from ..tokens import AgentToken, verify
-from ..tokens.checks import check_subagent_token
+from ..tokens import Token
 from .asked import AUTH_TOKEN, PERSON_TOKEN, Asked, AskedAgent, AskedInteraction
-from .core import PersonServerCore, owner_of
-from .limits import MAX_OPEN_PER_AGENT, MAX_OPEN_PER_PROVIDER
+from .core import owner_of
+from .federating import StillWaiting, asks_agent
+from .opening import Opening
 from .resource_tokens import verify_resource_token
 
 __all__ = ["TokenEndpoints"]
 
+#: Declared capabilities that matter once a request is open (#aauth-capabilities).
+_CAPABILITIES = ("interaction", "clarification")
 _PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 
 
-class TokenEndpoints(PersonServerCore):
+class TokenEndpoints(Opening):
     """What agents call."""
 
     async def person_token(self, request: Request) -> Response:
@@ -57,6 +54,7 @@ class TokenEndpoints(PersonServerCore):
         """
         agent = await self.calling_agent(request)
         body = decode_request(PersonTokenRequest, request)
+        upstream = await self.upstream_of(body, agent)
         try:
             resource = server_identifier(body.resource, dev=self.dev)
         except InvalidIdentifier as error:
@@ -64,24 +62,24 @@ class TokenEndpoints(PersonServerCore):
         if body.mission_s256 is not None:
             raise InvalidRequest("mission_s256 names no mission of this agent; this server keeps no missions yet.")
         prompt = _prompt(body)
-        _no_call_chaining(body)
-        subagent = await self._subagent(body, agent)
+        subagent = await self.subagent_of(body, agent)
         self.resources_named.count(owner_of(agent), resource)
         asked = Asked(
             kind=PERSON_TOKEN,
             agent=AskedAgent(iss=agent.iss, sub=agent.sub, jti=agent.jti),
             cnf=(subagent or agent).cnf.to_jwk(),
             resource=resource,
-            not_after=min(token.exp for token in (agent, subagent) if token is not None),
+            not_after=_earliest(agent, subagent, upstream.token if upstream else None),
             subagent=subagent.sub if subagent else None,
             subagent_jti=subagent.jti if subagent else None,
+            upstream=upstream.asked() if upstream else None,
             **_shown(body, prompt),
         )
-        standing = await self.store.standing(agent.identity, resource=resource)
-        if standing.binding is not None and NAMING in standing.consents and not prompt - {"none"}:
+        person_id, consents = await self.standing_of(asked)
+        if person_id is not None and NAMING in consents and not prompt - {"none"}:
             await self.remember_tokens(agent, subagent)
-            return await self._issue(asked, standing.binding.person_id, ())
-        return await self._ask(asked, body, prompt, agent, subagent)
+            return await self._issue(asked, person_id, ())
+        return await self.ask_person(asked, body, prompt, agent, subagent)
 
     async def auth_token(self, request: Request) -> Response:
         """POST to `auth_token_endpoint` (#ps-token-endpoint): `200` with an auth token, or `202`.
@@ -90,69 +88,122 @@ class TokenEndpoints(PersonServerCore):
         """
         agent = await self.calling_agent(request)
         body = decode_request(AuthTokenRequest, request)
+        upstream = await self.upstream_of(body, agent)
         prompt = _prompt(body)
-        _no_call_chaining(body)
-        subagent = await self._subagent(body, agent)
+        subagent = await self.subagent_of(body, agent)
         key: PublicKey = (subagent or agent).cnf
         resource_token, presented = await verify_resource_token(
-            self, body.resource_token, body.presented_token, agent=agent, key=key
+            self, body.resource_token, body.presented_token, agent=agent, key=key, upstream=upstream
         )
-        if resource_token.aud != self.issuer:
-            raise AsUnreachable(
-                "The resource leaves the decision to an access server, which this server cannot ask yet."
-            )
+        access_server = resource_token.aud if resource_token.aud != self.issuer else None
+        own = presented.iss == self.issuer
+        if access_server is not None and not own:
+            await self.check_step_up(presented, access_server)
         interaction = resource_token.interaction
         asked = Asked(
             kind=AUTH_TOKEN,
             agent=AskedAgent(iss=agent.iss, sub=agent.sub, jti=agent.jti),
             cnf=key.to_jwk(),
             resource=resource_token.iss,
-            not_after=min(token.exp for token in (agent, subagent, presented) if token is not None),
+            not_after=_earliest(agent, subagent, presented, upstream.token if upstream else None),
             subagent=subagent.sub if subagent else None,
             subagent_jti=subagent.jti if subagent else None,
             sub=resource_token.sub,
             scope=resource_token.scope or (),
             account=resource_token.account,
             resource_jti=resource_token.jti,
-            presented_jti=presented.jti if presented.iss == self.issuer else None,
+            presented_jti=presented.jti if own else None,
+            access_server=access_server,
+            stepped_up_jti=presented.jti if access_server is not None and not own else None,
+            presented_exp=presented.exp,
+            upstream=upstream.asked() if upstream else None,
+            capabilities=tuple(value for value in _CAPABILITIES if value in (body.capabilities or ())),
             interaction=AskedInteraction(url=interaction.url, code=interaction.code, flow=self.random_id())
             if interaction
             else None,
             **_shown(body, prompt),
         )
-        standing = await self.store.standing(agent.identity, resource=asked.resource, account=asked.account)
-        remembered = standing.binding is not None and set(asked.scope) <= standing.consents
-        if standing.binding is not None and remembered and not prompt - {"none"} and interaction is None:
-            await self.remember_tokens(agent, subagent)
-            return await self._issue(asked, standing.binding.person_id, asked.scope)
-        return await self._ask(asked, body, prompt, agent, subagent)
+        person_id, consents = await self.standing_of(asked)
+        remembered = set(asked.scope) <= consents and not prompt - {"none"} and interaction is None
+        if access_server is None:
+            if person_id is not None and remembered:
+                await self.remember_tokens(agent, subagent)
+                return await self._issue(asked, person_id, asked.scope)
+            return await self.ask_person(asked, body, prompt, agent, subagent)
+        tokens = {
+            "resource_token": body.resource_token,
+            "agent_token": agent.raw,
+            "presented_token": body.presented_token,
+            **({"subagent_token": subagent.raw} if subagent else {}),
+            **({"upstream_token": upstream.token.raw} if upstream else {}),
+        }
+        if person_id is not None and remembered:
+            wait_s = parse_prefer_wait(request.headers, most_s=MAX_WAIT_S)
+            opened = await self.open_request(asked, None, agent, subagent)
+            digest = opened.pending.digest
+            await self.start_federation(digest, asked, tokens, resource_token.exp)
+            await self.store.grant_remembered(digest, person_id=person_id, scopes=asked.scope, now=self.clock())
+            return await self._poll(opened.url.rpartition("/")[2], asked.owner, wait_s=0, at_server_s=wait_s)
+        opened = await self.open_for_person(asked, body, prompt, agent, subagent)
+        await self.start_federation(opened.pending.digest, asked, tokens, resource_token.exp)
+        return self.pending.accepted(opened)
 
     async def poll(self, request: Request, pending_id: str) -> Response:
         """GET of a pending URL (#polling-with-get). Raises the errors of #polling-error-codes."""
         agent = await self.calling_agent(request)
         wait_s = parse_prefer_wait(request.headers, most_s=MAX_WAIT_S)
-        await self.pending.find(pending_id, owner=owner_of(agent))
+        await self.own_request(agent, pending_id)
         await self.remember_tokens(agent)
-        return await self.pending.poll(pending_id, owner=owner_of(agent), wait_s=wait_s, complete=self._complete)
+        return await self._poll(pending_id, owner_of(agent), wait_s=wait_s, at_server_s=wait_s)
+
+    async def _poll(self, pending_id: str, owner: str, *, wait_s: int, at_server_s: int) -> Response:
+        """Answer a poll; `at_server_s` is how long an access server may hold it in its turn."""
+
+        async def complete(pending: Pending) -> Completion:
+            asked = await self.still_stands(pending)
+            if asked.access_server is not None:
+                url = f"{self.issuer}/pending/{pending_id}"
+                return await self.complete_federated(pending, url, wait_s=at_server_s)
+            decision = pending.decision
+            return await self._mint(asked, str(decision["granted_by"]), decision["scopes"])
+
+        try:
+            return await self.pending.poll(pending_id, owner=owner, wait_s=wait_s, complete=complete)
+        except StillWaiting as waiting:
+            return waiting.response
 
     async def cancel(self, request: Request, pending_id: str) -> Response:
         """DELETE of a pending URL (#cancel-request): `204`."""
         agent = await self.calling_agent(request)
+        pending = await self.own_request(agent, pending_id)
         await self.pending.cancel(pending_id, owner=owner_of(agent))
+        asked = Asked.of(pending.request)
+        if asked.access_server is not None:
+            await self.withdraw_federated(pending.digest, asked)
         return Response(204, Fields([("cache-control", "no-store")]))
 
     async def answer(self, request: Request, pending_id: str) -> Response:
-        """POST to a pending URL (#agent-response-to-clarification).
+        """POST to a pending URL (#agent-response-to-clarification): the answer to an access server's question.
 
-        This server asks no questions yet, so there is nothing to answer: always `InvalidRequest`, after the caller
-        proved that the request is its own.
+        `202`; the agent goes on polling. Raises `InvalidRequest` when no question is open.
         """
         agent = await self.calling_agent(request)
-        await self.pending.find(pending_id, owner=owner_of(agent))
-        action = decode_request(ClarificationAnswer, request).action
-        if action not in ("clarification_response", "updated_request"):
+        pending = await self.own_request(agent, pending_id)
+        body = decode_request(ClarificationAnswer, request)
+        if body.action not in ("clarification_response", "updated_request"):
             raise InvalidRequest("action must be clarification_response or updated_request.")
-        raise InvalidRequest("This request is not waiting for an answer. Poll it with GET, or withdraw it with DELETE.")
+        asked = Asked.of(pending.request)
+        record = await self.store.federation(pending.digest) if pending.state is State.GRANTED else None
+        if record is None or not asks_agent(record):
+            raise InvalidRequest(
+                "This request is not waiting for an answer. Poll it with GET, or withdraw it with DELETE."
+            )
+        text = body.clarification_response
+        if body.action != "clarification_response" or not text or len(text) > MAX_TEXT_LENGTH:
+            raise InvalidRequest("This question takes an answer in words: clarification_response.")
+        asked = await self.still_stands(pending)
+        await self.federate(pending, asked, answer=text)
+        return accepted_response(f"{self.issuer}/pending/{pending_id}")
 
     # ------------------------------------------------------------------ issuing
 
@@ -163,80 +214,16 @@ class TokenEndpoints(PersonServerCore):
             raise Revoked("A token the request depends on was revoked, or the person disconnected the agent.")
         return completion.response
 
-    async def _complete(self, pending: Pending) -> Completion:
-        """Make the answer to a granted request, when it is fetched: until then no token exists."""
-        asked = Asked.of(pending.request)
-        if await self.store.is_revoked(asked.agent.iss, asked.agent.jti):
-            raise Revoked("The agent token the request was made with was revoked.")
-        if asked.subagent_jti and await self.store.is_revoked(asked.agent.iss, asked.subagent_jti):
-            raise Revoked("The sub-agent's token was revoked.")
-        if asked.resource_jti and await self.store.is_revoked(asked.resource, asked.resource_jti):
-            raise Revoked("The resource withdrew the resource token this request was made for.")
-        if asked.presented_jti is not None:
-            presented = await self.store.issued(asked.presented_jti)
-            if presented is not None and presented.revoked_at is not None:
-                raise Revoked("The presented token was revoked.")
-        decision = pending.decision
-        return await self._mint(asked, str(decision["granted_by"]), decision["scopes"])
-
     async def _mint(self, asked: Asked, person_id: str, scopes: Collection[str]) -> Completion:
         if asked.kind == PERSON_TOKEN:
             return self.mint.person_token(asked, person_id)
         profile = await self.store.profile(person_id)
         return self.mint.auth_token(asked, person_id, scopes=tuple(scopes), profile=profile)
 
-    async def _ask(
-        self,
-        asked: Asked,
-        body: RequestContext,
-        prompt: frozenset[str],
-        agent: AgentToken,
-        subagent: AgentToken | None,
-    ) -> Response:
-        """Open a pending request for the person. Raises `UserUnreachable` or `RateLimited`."""
-        if "none" in prompt:
-            raise UserUnreachable("The person must be asked, and the request says not to (prompt=none).")
-        if "interaction" not in (body.capabilities or ()):
-            raise UserUnreachable(
-                "The person must be asked and this server cannot reach them. An agent that can send the person to a "
-                "URL says so with capabilities: interaction."
-            )
-        await self.tidy()
-        now = self.clock()
-        own, provider = await self.store.open_requests(asked.agent_id, now=now)
-        if own >= MAX_OPEN_PER_AGENT or provider >= MAX_OPEN_PER_PROVIDER:
-            raise RateLimited("Too many requests are waiting for a person already.", retry_after_s=60)
-        await self.remember_tokens(agent, subagent)
-        opened = await self.pending.open(
-            kind=asked.kind,
-            owner=asked.owner,
-            request=asked.to_request(),
-            requirement=INTERACTION,
-            # A decision after this could not be turned into a token any more.
-            lifetime_s=min(float(self.lifetime_s), asked.not_after - now),
-        )
-        # Not held, whatever `Prefer: wait` says: only with the code in this response can the person come.
-        return self.pending.accepted(opened)
 
-    async def _subagent(self, body: RequestContext, agent: AgentToken) -> AgentToken | None:
-        """Verify `subagent_token` (#sub-agents, #agent-token-verification)."""
-        if body.subagent_token is None:
-            return None
-        try:
-            token = await self.run(
-                verify(body.subagent_token, AgentToken, now=self.clock(), policy=self.policy, cache=self.cache)
-            )
-        except AAuthError as error:
-            raise as_parameter_error(error, "subagent") from error
-        check_subagent_token(token, parent=agent)
-        if await self.store.is_revoked(token.iss, token.jti):
-            raise RevokedSubagentToken("The sub-agent token was revoked by its agent provider.")
-        return token
-
-
-def _no_call_chaining(body: RequestContext) -> None:
-    if body.upstream_token is not None:
-        raise InvalidRequest("This server does not offer call chaining yet; ask without upstream_token.")
+def _earliest(*tokens: Token | None) -> float:
+    """The earliest `exp`, Unix seconds: what is issued does not outlive what it hangs on."""
+    return min(token.exp for token in tokens if token is not None)
 
 
 def _prompt(body: RequestContext) -> frozenset[str]:

@@ -1,7 +1,6 @@
 """The person server's keys: what it signs with, what it publishes, what it derives identifiers with.
 
-Made on first start and kept in the store. A retired signing key stays published (#jwks-discovery) for longer than any
-token it signed can live and any cache can lag.
+Made on first start and kept in the store. A retired signing key stays published (#jwks-discovery).
 """
 
 from __future__ import annotations
@@ -11,13 +10,11 @@ from dataclasses import dataclass
 
 from ..effects import Clock
 from ..keys import JWKS, SigningKey
+from ..store.key_records import key_set
 from .directed import DirectedIdentifiers
 from .storage import PersonStore
 
-__all__ = ["RETIRED_KEY_PUBLISHED_S", "ServerKeys", "load_keys"]
-
-RETIRED_KEY_PUBLISHED_S = 90 * 86_400.0
-_MOST_PUBLISHED = 50
+__all__ = ["ServerKeys", "load_keys"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +30,5 @@ async def load_keys(store: PersonStore, *, clock: Clock, random_bytes: Callable[
     """The keys in the store; made and kept there if it has none."""
     now = clock()
     stored = await store.keys(signing_jwk=SigningKey.generate().to_private_jwk(), directed=random_bytes(32), now=now)
-    current = SigningKey.from_jwk(stored.signing[0].jwk)
-    published = [
-        SigningKey.from_jwk(key.jwk).public
-        for key in stored.signing
-        if key.retired_at is None or key.retired_at > now - RETIRED_KEY_PUBLISHED_S
-    ]
-    return ServerKeys(current, JWKS.of(*published[:_MOST_PUBLISHED]), DirectedIdentifiers(stored.directed))
+    signing, published = key_set(stored.signing, now=now)
+    return ServerKeys(signing, published, DirectedIdentifiers(stored.directed))

@@ -14,19 +14,13 @@ from ..deferred.pending import Completion
 from ..effects import Clock
 from ..errors import Expired, TokenInvalid
 from ..http import json_response
+from ..messages.identity_scopes import released_claims
 from ..store.person_records import IssuedToken
 from ..tokens import MAX_LIFETIME_S, PERSON_DWK, issue_auth_token, issue_person_token
 from .asked import AUTH_TOKEN, PERSON_TOKEN, Asked
-from .consent import IDENTITY_SCOPES
 from .keys import ServerKeys
 
-__all__ = ["Mint", "released_claims"]
-
-
-def released_claims(scopes: Sequence[str], profile: Mapping[str, Any]) -> dict[str, Any]:
-    """The claims that granted identity scopes release, as far as the person's profile has them (#scopes)."""
-    names = [name for scope in scopes for name in IDENTITY_SCOPES.get(scope, ())]
-    return {name: profile[name] for name in names if name in profile}
+__all__ = ["Mint"]
 
 
 class Mint:
@@ -113,6 +107,8 @@ class Mint:
             sub=sub,
             subagent=asked.subagent,
             presented_jti=asked.presented_jti,
+            upstream=asked.upstream_id,
+            root=asked.root,
             scope=scope,
             issued_at=now,
         )

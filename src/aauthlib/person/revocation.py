@@ -6,18 +6,19 @@ one caller can hold is bounded in entries and in rate.
 
 from __future__ import annotations
 
-from ..errors import InvalidRequest, InvalidSignature, RateLimited, UnsupportedIss
+from ..errors import InvalidRequest, RateLimited, UnsupportedIss
 from ..http import Fields, Request, Response
 from ..httpsig import SignaturePolicy
 from ..messages.bodies import RevocationRequest, decode_request
 from ..tokens import AGENT_DWK, RESOURCE_DWK
-from ..verification import authenticate
+from ..verification import authenticate, signature_required
 from .cascade import tell_resources
 from .core import PersonServerCore
 
 __all__ = ["MAX_REVOCATIONS_HELD", "RevocationEndpoint"]
 
 MAX_REVOCATIONS_HELD = 10_000
+_SIGNATURE = SignaturePolicy(schemes=("jwks_uri",), cover_body=True)
 _MAX_JTI_LENGTH = 4096
 #: No token accepted here is expected to live longer; a revocation of one that does is not remembered for years.
 _MAX_EXP_AHEAD_S = 400 * 86_400
@@ -36,17 +37,18 @@ class RevocationEndpoint(PersonServerCore):
             authenticate(
                 request,
                 now=now,
-                signature=SignaturePolicy(schemes=("jwks_uri",), cover_body=True),
+                signature=_SIGNATURE,
                 tokens=self.policy,
                 accepted=(),
             )
         )
         if caller.server is None:
-            raise InvalidSignature("Sign the request as a server (scheme jwks_uri).")
+            raise signature_required("Sign the request as a server (scheme jwks_uri).", _SIGNATURE)
         iss, dwk = caller.server.id, caller.server.dwk
         if dwk not in (AGENT_DWK, RESOURCE_DWK):
             raise UnsupportedIss("Agent providers and resources revoke tokens here, nobody else.")
         self._count(iss)
+        await self.refuse_replay(caller)
         body = decode_request(RevocationRequest, request)
         if not 0 < len(body.jti) <= _MAX_JTI_LENGTH:
             raise InvalidRequest("jti must be the revoked token's own.")

@@ -37,8 +37,8 @@ class PersonServer(TokenEndpoints, ConsentDesk, RevocationEndpoint):
     ) -> PersonServer:
         """A person server with the keys in `store`, which are made on first start.
 
-        `settings` are those of `PersonServerCore`: `dev`, `name`, `description`, `logo_uri`, `lifetime_s`. Raises
-        `InvalidIdentifier` when `issuer` is no server identifier.
+        `settings` are those of `PersonServerCore`: `dev`, `name`, `description`, `logo_uri`, `lifetime_s`, `replay`.
+        Raises `InvalidIdentifier` when `issuer` is no server identifier.
         """
         keys = await load_keys(store, clock=clock, random_bytes=random_bytes)
         return cls(issuer=issuer, store=store, wire=wire, keys=keys, clock=clock, random_bytes=random_bytes, **settings)

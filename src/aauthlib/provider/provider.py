@@ -34,7 +34,7 @@ from ..errors import (
     SignatureError,
 )
 from ..http import Request, Response, json_response
-from ..httpsig import SignaturePolicy
+from ..httpsig import MemoryReplayCache, ReplayCache, SignaturePolicy, refuse_replay
 from ..identifiers import AgentIdentifier, server_identifier
 from ..keys import JWKS, PublicKey
 from ..messages.bodies import decode_request
@@ -50,7 +50,7 @@ from ..store.provider_records import (
 )
 from ..tokens import AgentToken, VerificationPolicy, issue_agent_token
 from ..tokens.jkt import JKTDelegation
-from ..verification import Caller, Level, authenticate
+from ..verification import Caller, Level, authenticate, signature_required
 from .enrollment import EnrollmentGate, EnrollmentRequest, RefreshRequest, SubagentRequest, checked_ps
 from .keyring import KeyRing
 from .limits import RateLimit
@@ -92,6 +92,7 @@ class AgentProvider:
     - `gate`: who may enrol; `None` for everybody.
     - `token_lifetime_s`: of agent tokens, at most 24 hours.
     - `keys`: the signing keys; by default kept in the store and rotated monthly.
+    - `replay`: where received requests are remembered; in memory by default, `store.replay` for several processes.
     - `max_enrollments`: installs it holds; an open provider should be watched for those that nobody uses.
     - `..._per_minute`: limits on new installs and refused invitations (all callers together) and tokens (per install).
     """
@@ -113,6 +114,7 @@ class AgentProvider:
         max_enrollments: int = DEFAULT_MAX_ENROLLMENTS,
         refused_per_minute: int = 30,
         tokens_per_minute: int = 30,
+        replay: ReplayCache | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self.issuer = server_identifier(issuer, dev=dev)
@@ -124,6 +126,7 @@ class AgentProvider:
         self._person_servers = None if person_servers is None else frozenset(person_servers)
         self._gate, self._max_enrollments = gate, max_enrollments
         self._lifetime_s = token_lifetime_s
+        self._replay: ReplayCache = replay if replay is not None else MemoryReplayCache()
         self._keys = keys or KeyRing(store, clock=clock, token_lifetime_s=token_lifetime_s)
         self._enrollments = RateLimit(enrollments_per_minute, window_s=60, clock=clock)
         self._refusals = RateLimit(refused_per_minute, window_s=60, clock=clock)
@@ -251,20 +254,25 @@ class AgentProvider:
 
     async def _authenticate(self, request: Request, schemes: tuple[str, ...]) -> Caller:
         """#verification. The only tokens accepted are this provider's own, so nothing is ever fetched."""
+        signature = SignaturePolicy(schemes=schemes, cover_body=True)
         flow = authenticate(
             request,
             now=self._clock(),
-            signature=SignaturePolicy(schemes=schemes, cover_body=True),
+            signature=signature,
             tokens=VerificationPolicy(dev=self.dev),
             accepted=(AgentToken,),
         )
         caller = with_own_keys(flow, StaticDirectory(keys={self.issuer: await self._keys.published()}))
         if caller.level is Level.ANONYMOUS:
-            raise InvalidSignature(f"Sign the request, with the Signature-Key scheme {' or '.join(schemes)}.")
+            raise signature_required(
+                f"Sign the request, with the Signature-Key scheme {' or '.join(schemes)}.", signature
+            )
         if caller.agent_token is not None:
             issued = await self._store.issued(caller.agent_token.jti)
             if issued is None or issued.revoked_at is not None:
                 raise RevokedJWT("The agent token was revoked; refresh at this agent provider.")
+        if caller.signed is not None and caller.key is not None:
+            await refuse_replay(self._replay, caller.signed, caller.key, now=self._clock())
         return caller
 
     async def _admit(self, body: EnrollmentRequest, key: PublicKey) -> None:

@@ -6,13 +6,13 @@ One way in for every request a resource answers, protocol endpoints included.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from ..effects import Clock, Flow
 from ..errors import AccessDenied, RevokedJWT, TokenError, TokenInvalid, as_signature_error
 from ..http import Request
-from ..httpsig import SignaturePolicy
+from ..httpsig import ReplayCache, SignaturePolicy, refuse_replay
 from ..tokens import (
     ACCESS_DWK,
     PERSON_DWK,
@@ -23,7 +23,7 @@ from ..tokens import (
     VerificationPolicy,
 )
 from ..tokens.checks import check_token_at_resource
-from ..verification import Caller, authenticate
+from ..verification import Caller, SchemeSupport, authenticate
 from .challenges import revoked
 from .storage import ResourceStore
 
@@ -57,6 +57,10 @@ class CallerVerifier:
     access_server: str | None = None
     person_servers: frozenset[str] | None = None
     """Person servers whose persons are let in; `None` for any."""
+    support: SchemeSupport = field(default_factory=SchemeSupport)
+    """What the schemes beyond the AAuth profile need."""
+    replay: ReplayCache | None = None
+    """Where state-changing requests are remembered, so that none is served twice; `None` to serve them again."""
 
     async def verify(self, request: Request, *, signature: SignaturePolicy | None = None) -> Caller:
         """The verified caller of `request`; an unsigned one is anonymous.
@@ -71,6 +75,7 @@ class CallerVerifier:
             tokens=self.tokens,
             accepted=(AgentToken, PersonToken, AuthToken),
             cache=self.cache,
+            support=self.support,
         )
         caller = await self.wire.run(flow)
         try:
@@ -83,6 +88,9 @@ class CallerVerifier:
         if token is not None and await self.store.is_revoked(token.iss, token.jti):
             withdrawn = RevokedJWT("The token was revoked by its issuer.")
             raise revoked(withdrawn, person_token_helps=caller.auth_token is not None)
+        if caller.signed is not None and caller.key is not None:
+            window_s = (signature or self.signature).window_s
+            await refuse_replay(self.replay, caller.signed, caller.key, now=self.clock(), window_s=window_s)
         return caller
 
     def _check_issuer(self, token: PersonToken | AuthToken) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 from ..errors import AAuthError, RateLimited, RevokedJWT
 from ..http import Response, json_response
-from ..messages.headers import serialize_tokens
+from ..httpsig import SignaturePolicy
+from ..messages.headers import accept_signature
 from ..messages.problems import PROBLEM_JSON, error_response
 from ..messages.requirement import AGENT_TOKEN, AUTH_TOKEN, PERSON_TOKEN, PSEUDONYM, Requirement
 
@@ -28,6 +29,9 @@ __all__ = [
 #: Schemes by which a caller shows the same key again, as a challenge for a pseudonym names them.
 PSEUDONYM_SCHEMES = ("hwk", "jkt-jwt", "jwt")
 
+#: The scheme by which agent, person and auth tokens are presented.
+TOKEN_SCHEMES = ("jwt",)
+
 
 class Challenge(AAuthError):
     """The request needs something else first; `response` says what."""
@@ -37,15 +41,26 @@ class Challenge(AAuthError):
         self.response = response
 
 
-def refusal(error: AAuthError) -> Response:
-    """The response for any error of a resource: a challenge's own, or the error's wire form."""
-    return error.response if isinstance(error, Challenge) else error_response(error)
+def refusal(error: AAuthError, signature: SignaturePolicy | None = None) -> Response:
+    """The response for any error of a resource: a challenge's own, or the error's wire form.
+
+    Whatever asks for a signature says by `signature` which algorithms will do (HTTP Signature Keys, Section 4.4).
+    """
+    response = error.response if isinstance(error, Challenge) else error_response(error)
+    headers = response.headers
+    schemes = headers.get("accept-signature-scheme")
+    if signature is None or schemes is None or "accept-signature-alg" in headers:
+        return response
+    if "cached" in signature.schemes:
+        # A capability to announce, which stands beside every scheme (HTTP Signature Keys, Section 4.1).
+        headers = headers.with_(accept_signature_scheme=f"{schemes}, cached")
+    return Response(response.status, headers.added(accept_signature((), signature.algorithms)), response.body)
 
 
-def _challenge(requirement: Requirement, detail: str, headers: Iterable[tuple[str, str]] = ()) -> Challenge:
+def _challenge(requirement: Requirement, detail: str, schemes: Iterable[str] = TOKEN_SCHEMES) -> Challenge:
     # The body is for whoever reads it with curl. It has no `error`: nothing failed that the header does not repair.
     body = {"title": f"AAuth: {requirement.value} required", "status": 401, "detail": detail}
-    fields = [("aauth-requirement", requirement.serialize()), *headers]
+    fields = [("aauth-requirement", requirement.serialize()), *accept_signature(schemes, ())]
     return Challenge(detail, json_response(401, body, headers=fields, content_type=PROBLEM_JSON))
 
 
@@ -54,7 +69,7 @@ def pseudonym_required() -> Challenge:
     return _challenge(
         Requirement(PSEUDONYM),
         "Sign the request with a key of your own (HTTP Message Signatures, Signature-Key).",
-        [("accept-signature-scheme", serialize_tokens(PSEUDONYM_SCHEMES))],
+        PSEUDONYM_SCHEMES,
     )
 
 
@@ -97,6 +112,6 @@ def rate_limited(wait_s: float, *, anonymous: bool) -> Challenge:
     error = RateLimited(f"Too many requests from this caller for now.{advice}", retry_after_s=max(1, math.ceil(wait_s)))
     response = error_response(error)
     if anonymous:
-        accepted = ("accept-signature-scheme", serialize_tokens(PSEUDONYM_SCHEMES))
-        response = Response(response.status, response.headers.added([accepted]), response.body)
+        accepted = accept_signature(PSEUDONYM_SCHEMES, ())
+        response = Response(response.status, response.headers.added(accepted), response.body)
     return Challenge(error.detail, response)

@@ -18,11 +18,11 @@ _KEYS_PER_ADDRESS = 10
 
 def count(limiter: RateLimiter, caller: Caller, match: Match, client: str) -> None:
     """Count a request that is served against its caller's limit. Raises the `429`."""
-    rule, address = match.rule, address_key(client)
+    rule = match.rule
     if caller.key is None:
         wait_s = 0.0
         if rule.anonymous_limit is not None:
-            wait_s = limiter.take((match.route, "anonymous", address), rule.anonymous_limit)
+            wait_s = limiter.take((match.route, "anonymous", address_key(client)), rule.anonymous_limit)
         if wait_s:
             raise rate_limited(wait_s, anonymous=True)
         return
@@ -31,7 +31,7 @@ def count(limiter: RateLimiter, caller: Caller, match: Match, client: str) -> No
     wait_s = limiter.take((match.route, caller.level.name, _identity(caller)), rule.limit)
     if not wait_s and caller.level is Level.PSEUDONYM:
         # Keys cost nothing, so the many keys of one address share a limit too.
-        wait_s = limiter.take((match.route, "keys", address), rule.limit.times(_KEYS_PER_ADDRESS))
+        wait_s = limiter.take((match.route, "keys", address_key(client)), rule.limit.times(_KEYS_PER_ADDRESS))
     if wait_s:
         raise rate_limited(wait_s, anonymous=False)
 
@@ -43,4 +43,6 @@ def _identity(caller: Caller) -> tuple[str, ...]:
         return caller.agent_token.identity
     if caller.server is not None:
         return (caller.server.id,)
+    if caller.signer is not None:
+        return caller.signer
     return (caller.pseudonym or "",)

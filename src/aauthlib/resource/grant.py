@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from ..store.resource_records import PersonRecord, Session
 from ..verification import Caller, Level
 
 __all__ = ["ANONYMOUS_GRANT", "Decision", "Grant", "grant_of"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """The caller of one request, as `scope["aauth"]` shows it to the application."""
 
     level: Level
@@ -27,6 +28,9 @@ class Grant:
     """`(iss, sub)` of the agent token. A person or auth token does not say which agent presents it."""
     server: str | None = None
     """The identifier of a server that signed in its own right."""
+    signer: tuple[str, str] | None = None
+    """Who signed under a scheme beyond the AAuth profile: `jwks` and the URL, `self-jwt` and the issuer, `x509` and the
+    certificate's subject."""
     person: tuple[str, str] | None = None
     """`(iss, sub)`: the person server and its identifier of the person for this resource. Opaque."""
     tenant: str | None = None
@@ -37,8 +41,15 @@ class Grant:
     account: str | None = None
     """The account the grant is bound to (#account-binding); it grants nothing at another."""
     mission_s256: str | None = None
-    claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    claims: Mapping[str, Any] = {}
     """The claims of the token that was presented, such as the identity claims of an auth token."""
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        # What a token says about a person does not belong where a grant is logged.
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name != "claims"]
+
+    def __repr__(self) -> str:
+        return f"Grant({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
     def has_scope(self, *scopes: str) -> bool:
         """Whether every one of `scopes` was granted."""
@@ -69,6 +80,7 @@ def grant_of(caller: Caller, *, record: PersonRecord | None = None, session: Ses
         pseudonym=caller.pseudonym,
         agent=caller.agent_token.identity if caller.agent_token is not None else None,
         server=caller.server.id if caller.server is not None else None,
+        signer=caller.signer,
         person=(presented.person_server, presented.sub) if presented is not None else None,
         tenant=presented.tenant if presented is not None else None,
         user=session.user if session is not None else record.user if record is not None else None,

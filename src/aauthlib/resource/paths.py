@@ -34,7 +34,7 @@ def check_unambiguous(method: str, raw_path: str, path: str, header_names: Itera
     """
     if not _METHOD.match(method):
         raise InvalidRequest("The HTTP method must be a token in upper case.")
-    if any(name in METHOD_OVERRIDES for name in header_names):
+    if not METHOD_OVERRIDES.isdisjoint(header_names):
         raise InvalidRequest("Send the request with the method you mean; method override headers are not accepted.")
     if len(raw_path) > _MAX_PATH_LENGTH or len(path) > _MAX_PATH_LENGTH:
         raise InvalidRequest(f"The path is longer than {_MAX_PATH_LENGTH} characters.")
@@ -42,8 +42,10 @@ def check_unambiguous(method: str, raw_path: str, path: str, header_names: Itera
         raise InvalidRequest("The path has an encoded slash, backslash or dot, which could be read in two ways.")
     if "\\" in path or "//" in path or _CONTROL.search(path) or not path.startswith("/"):
         raise InvalidRequest("The path has a backslash, an empty segment or a control character.")
-    if any(segment in (".", "..") for segment in path.split("/")):
+    if "/." in path and not {".", ".."}.isdisjoint(path.split("/")):
         raise InvalidRequest("The path has a dot segment; send it already resolved.")
+    if "%" not in raw_path and raw_path.isascii():
+        return
     try:
         unquote_to_bytes(raw_path).decode("utf-8")
     except UnicodeDecodeError as error:

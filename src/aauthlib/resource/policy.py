@@ -224,6 +224,7 @@ class Policy:
                 if (method, route.path) in seen:
                     raise ConfigurationError(f"{method} {route.path} stands in the policy twice; only one can count.")
                 seen.add((method, route.path))
+        self._names = tuple(f"{number} {route.method} {route.path}" for number, route in enumerate(self.routes))
         self._any_case = tuple((route, re.compile(_compile(route.path)[0], re.IGNORECASE)) for route in self.routes)
 
     @property
@@ -234,12 +235,12 @@ class Policy:
     def match(self, method: str, path: str) -> Match:
         """What `method` on the decoded `path` asks for."""
         others: set[str] = set()
-        for number, route in enumerate(self.routes):
+        for route, name in zip(self.routes, self._names, strict=True):
             parameters = route.match(path)
             if parameters is None:
                 continue
             if route.takes(method):
-                return Match(route.rule, f"{number} {route.method} {route.path}", parameters)
+                return Match(route.rule, name, parameters)
             others |= route.methods
         if others and self.default.denied:
             return Match(self.default, "default", allow=tuple(sorted(others)))

@@ -18,21 +18,21 @@ from ..errors import (
     ConfigurationError,
     InvalidIdentifier,
     InvalidRequest,
-    InvalidSignature,
     MethodNotAllowed,
     NotFound,
 )
 from ..http import Fields, Request, Response, json_response
-from ..httpsig import DEFAULT_WINDOW_S, SignaturePolicy
+from ..httpsig import DEFAULT_WINDOW_S, ReplayCache, SignaturePolicy
 from ..identifiers import server_identifier
 from ..keys import DEFAULT_ALGORITHMS, JWKS, PublicKey, SigningKey
 from ..messages.bodies import AuthorizationRequest, decode_request
-from ..messages.headers import parse_prefer_wait
+from ..messages.headers import accept_signature, parse_prefer_wait
 from ..messages.metadata import ResourceMetadata, dump_metadata
 from ..tokens import RESOURCE_DWK, TokenCache, VerificationPolicy
-from ..verification import Caller, Level
+from ..verification import SCHEME_FLOWS, Caller, Level, SchemeSupport, signature_key_cache, signature_required
 from .callers import SCHEMES, AsyncRunner, CallerVerifier
 from .challenges import (
+    PSEUDONYM_SCHEMES,
     Challenge,
     agent_token_required,
     auth_token_required,
@@ -67,7 +67,11 @@ class Resource:
     `issuer` is its identifier, `signing_key` what it signs resource tokens with (a resource that asks for no auth token
     needs none), `wire` carries out look-ups of other parties' keys and metadata (`transport.AsyncWire`), `scopes` maps
     each scope value to its description in Markdown. `access_server` is the resource's AS; without one the person's own
-    person server grants access. Raises `ConfigurationError` for settings that cannot work.
+    person server grants access. `algorithms` are accepted of keys and tokens, `schemes` of `Signature-Key`; `x509`,
+    `self-jwt` and `cached` are off by default and need their part of `scheme_support`. `replay` remembers
+    state-changing requests so that a captured one cannot be sent again within the signature window
+    (#freshness-and-replay); by default nothing is remembered. Raises `ConfigurationError` for settings that cannot
+    work.
     """
 
     def __init__(
@@ -95,10 +99,13 @@ class Resource:
         signature_window_s: int = DEFAULT_WINDOW_S,
         additional_signature_components: Iterable[str] = (),
         algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS,
+        schemes: tuple[str, ...] = SCHEMES,
+        scheme_support: SchemeSupport | None = None,
         account_holder: AccountHolder | None = None,
         sign_in: SignIn | None = None,
         sessions: SessionPolicy | None = None,
         held: HeldPolicy | None = None,
+        replay: ReplayCache | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         try:
@@ -141,8 +148,15 @@ class Resource:
             additional_signature_components=list(self.additional_signature_components) or None,
             revocation_endpoint=f"{self.issuer}{prefix}revoke",
         )
-        self._signature = SignaturePolicy(
-            schemes=SCHEMES,
+        support = scheme_support if scheme_support is not None else SchemeSupport()
+        unsupported = set(schemes) - set(support.schemes(schemes)) | set(schemes) - SCHEME_FLOWS.keys()
+        if unsupported:
+            raise ConfigurationError(
+                f"The scheme {min(unsupported)} is not one this resource can verify: x509, self-jwt and cached need "
+                "their part of scheme_support."
+            )
+        self.signature = SignaturePolicy(
+            schemes=schemes,
             algorithms=algorithms,
             window_s=signature_window_s,
             components=self.additional_signature_components,
@@ -152,11 +166,13 @@ class Resource:
             wire=wire,
             store=store,
             clock=clock,
-            signature=self._signature,
+            signature=self.signature,
+            support=support,
             tokens=VerificationPolicy(algorithms=algorithms, dev=dev, iat_window_s=signature_window_s),
             cache=TokenCache(),
             access_server=access_server,
             person_servers=None if person_servers is None else frozenset(person_servers),
+            replay=replay,
         )
         self._tokens = ResourceTokens(
             issuer=self.issuer,
@@ -207,6 +223,12 @@ class Resource:
         return JWKS.of(*own, *self._further_keys)
 
     @property
+    def invitation(self) -> list[tuple[str, str]]:
+        """The header fields that tell an unsigned caller how to sign (HTTP Signature Keys, Section 4.4)."""
+        schemes = [scheme for scheme in PSEUDONYM_SCHEMES if scheme in self.signature.schemes]
+        return accept_signature(schemes or self.signature.schemes, self.signature.algorithms)
+
+    @property
     def documentation_link(self) -> str:
         """The `Link` header for the documentation page, by which agents find the metadata (#resource-metadata-link)."""
         return f'<{self.issuer}/.well-known/{RESOURCE_DWK}>; rel="aauth-resource"'
@@ -250,6 +272,8 @@ class Resource:
             if rule.level is Level.AUTHORIZED and not satisfies(caller, rule.scopes, account):
                 raise await self._auth_challenge(request, caller, rule, account)
             decision = Decision(await self._grant(caller))
+        if caller.cache_offer is not None:
+            decision = Decision(decision.grant, (*decision.headers, signature_key_cache(caller.cache_offer)))
         count(self.limiter, caller, match, client)
         return decision
 
@@ -271,6 +295,8 @@ class Resource:
             names = {caller.agent_token.iss, caller.agent_token.sub}
         elif caller.server is not None:
             names = {caller.server.id}
+        elif caller.signer is not None:
+            names = {caller.signer[1]}
         else:
             # A person or auth token does not say which agent presents it.
             raise agent_token_required("Present your agent token: this resource decides by who the agent is.")
@@ -391,5 +417,5 @@ class Resource:
     async def _signed(self, request: Request) -> Caller:
         caller = await self._callers.verify(request)
         if caller.key is None:
-            raise InvalidSignature("Sign the request with the key that started the pending request.")
+            raise signature_required("Sign the request with the key that started the pending request.", self.signature)
         return caller

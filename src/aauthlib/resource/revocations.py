@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from ..errors import InvalidRequest, InvalidSignature, RateLimited, UnsupportedIss
+from ..errors import InvalidRequest, RateLimited, UnsupportedIss
 from ..http import Fields, Request, Response
 from ..messages.bodies import RevocationRequest, decode_request
 from ..tokens import ACCESS_DWK, PERSON_DWK
-from ..verification import SigningServer
+from ..verification import SigningServer, signature_required
 from .callers import CallerVerifier
 from .ratelimit import Limit, RateLimiter
 
@@ -36,7 +36,7 @@ async def accept_revocation(request: Request, callers: CallerVerifier, limiter: 
     policy = replace(callers.signature, schemes=("jwks_uri",), cover_body=True)
     caller = await callers.verify(request, signature=policy)
     if caller.server is None:
-        raise InvalidSignature("A revocation is signed by the server that issued the token (scheme jwks_uri).")
+        raise signature_required("A revocation is signed by the token's issuer (scheme jwks_uri).", policy)
     server = caller.server
     _check_server(server, callers)
     wait_s = limiter.take(("revoke", server.id), _LIMIT)

@@ -29,26 +29,40 @@ from .person_deciding import (
     request_of,
     visible,
 )
+from .person_federations import SQLFederations, record_federated
 from .person_records import (
     AgentId,
     AgentOfAnotherPerson,
     AuditRecord,
     Decision,
+    FederatedToken,
     IssuedToken,
     PersonRequest,
 )
-from .person_tables import audit_log, issued_tokens, person_requests, revocations, seen_agent_tokens
-from .person_tokens import SQLIssuedTokens, add_audit, binding_of, record_token, token_key
+from .person_revoking import SQLRevocations
+from .person_tables import (
+    audit_log,
+    federated_tokens,
+    federations,
+    issued_tokens,
+    person_requests,
+    presentations,
+    revocations,
+    seen_agent_tokens,
+)
+from .person_tokens import SQLIssuedTokens, add_audit, binding_of, record_token
+from .rows import key_of, token_key
 
 __all__ = ["SQLPersonStore"]
 
 _WAITING = [str(state) for state in WAITING]
+_OPEN = [*_WAITING, str(State.GRANTED)]
 #: Clock skew granted to others before a token's record is dropped; in seconds.
 _SKEW_S = 60.0
 _AUDIT_KEPT_S = 400 * 86_400.0
 
 
-class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
+class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLRevocations, SQLFederations, SQLPendingStore):
     """Everything a person server keeps."""
 
     def wake(self, digests: Sequence[str]) -> None:
@@ -59,7 +73,7 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
 
     async def create_pending(self, pending: Pending) -> None:
         request = pending.request
-        resource_token = request.get("resource_jti")
+        resource_token, upstream = request.get("resource_jti"), request.get("upstream")
         async with self.database.transaction() as connection:
             await insert_pending(connection, pending)
             await connection.execute(
@@ -72,13 +86,15 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
                     resource_token=token_key(request["resource"], resource_token) if resource_token else None,
                     flow=(request.get("interaction") or {}).get("flow"),
                     resource_done=False,
+                    acting_for=upstream["person_id"] if upstream else None,
+                    upstream_key=key_of(upstream["iss"], upstream["jti"]) if upstream else None,
                 )
             )
 
     async def advance_pending(self, digest: str, event: Event, *, detail: str = "", record: object = None) -> Pending:
         async with self.database.transaction() as connection:
-            if isinstance(record, IssuedToken):
-                await binding_of(connection, record.agent, lock=True)
+            if isinstance(record, IssuedToken | FederatedToken):
+                await binding_of(connection, record.root or record.agent, lock=True)
             pending = await advance(connection, digest, event, detail=detail)
             if event is Event.DELIVER:
                 await self.record_delivery(connection, pending, record)
@@ -88,19 +104,28 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
     async def record_delivery(self, connection: AsyncConnection, pending: Pending, record: object) -> None:
         if isinstance(record, IssuedToken) and not await record_token(connection, record):
             raise Revoked("The person disconnected the agent.")
+        if isinstance(record, FederatedToken) and not await record_federated(connection, record):
+            raise Revoked("The person disconnected the agent, or a token the request depends on was revoked.")
 
     # ------------------------------------------------------------------ the person's side of a request
 
-    async def open_requests(self, agent: AgentId, *, now: float) -> tuple[int, int]:
-        """How many requests wait for a person: of this agent, and of all agents of its provider."""
-        waiting = and_(pending_table.c.state.in_(_WAITING), pending_table.c.expires_at > now)
+    async def open_requests(self, agent: AgentId, *, now: float, acting_for: str | None = None) -> tuple[int, int]:
+        """How many requests are open, those included that were granted and not fetched: of this agent, and of all
+        agents of its provider. `acting_for` counts of the agent's own those down a chain for that person.
+        """
+        waiting = and_(pending_table.c.state.in_(_OPEN), pending_table.c.expires_at > now)
         query = (
             select(func.count())
             .select_from(person_requests.join(pending_table, pending_table.c.digest == person_requests.c.digest))
             .where(waiting, person_requests.c.agent_iss == agent[0])
         )
         async with self.database.transaction() as connection:
-            own = await connection.scalar(query.where(person_requests.c.agent_sub == agent[1]))
+            own = await connection.scalar(
+                query.where(
+                    person_requests.c.agent_sub == agent[1],
+                    person_requests.c.acting_for.is_not_distinct_from(acting_for),
+                )
+            )
             return own or 0, await connection.scalar(query) or 0
 
     async def check_code(self, handle: str, code_digest: str, *, now: float, max_attempts: int) -> None:
@@ -138,8 +163,9 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
             if timed_out or request.pending.state is State.EXPIRED:
                 failure = Expired(TIMED_OUT)
             else:
-                binding = await binding_of(connection, request.agent)
-                foreign = person_id is not None and binding is not None and binding.person_id != person_id
+                binding = await binding_of(connection, request.agent) if request.acting_for is None else None
+                bound_to = request.acting_for or (binding.person_id if binding is not None else None)
+                foreign = person_id is not None and bound_to is not None and bound_to != person_id
                 _, failure = await take_code(
                     connection,
                     handle,
@@ -196,14 +222,15 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
         """
         agent, person_id = decision.agent, decision.person_id
         async with self.database.transaction() as connection:
-            binding = await binding_of(connection, agent, lock=True)
+            binding = await binding_of(connection, decision.root or agent, lock=True)
             request = await visible(connection, digest, person_id)
             if request.pending.decision.get("granted_by") == person_id:
                 return request
             expired = await expire(connection, request, now=now)
             if not expired:
                 check_waiting(request)
-                await bind(connection, decision, known=binding is not None, now=now)
+                if decision.root is None:
+                    await bind(connection, decision, known=binding is not None, now=now)
                 await end(
                     connection,
                     digest,
@@ -296,11 +323,13 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
         dropped = 0
         async with self.database.transaction() as connection:
             digests = await expired(connection, before=now - KEPT_AFTER_END_S, limit=limit)
-            for table in (person_requests, pending_table):
+            for table in (federations, person_requests, pending_table):
                 await connection.execute(delete(table).where(table.c.digest.in_(digests)))
             dropped += len(digests)
             for table, key, column, before in (
                 (issued_tokens, issued_tokens.c.jti, issued_tokens.c.exp, now - _SKEW_S),
+                (federated_tokens, federated_tokens.c.key, federated_tokens.c.exp, now - _SKEW_S),
+                (presentations, presentations.c.key, presentations.c.exp, now - _SKEW_S),
                 (seen_agent_tokens, seen_agent_tokens.c.key, seen_agent_tokens.c.exp, now - _SKEW_S),
                 (revocations, revocations.c.key, revocations.c.exp, now - _SKEW_S),
                 (audit_log, audit_log.c.id, audit_log.c.at, now - _AUDIT_KEPT_S),
@@ -308,4 +337,5 @@ class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLPendingStore):
                 keys = [row[0] for row in await connection.execute(select(key).where(column < before).limit(limit))]
                 await connection.execute(delete(table).where(key.in_(keys)))
                 dropped += len(keys)
+            await connection.execute(update(federations).where(federations.c.tokens_exp < now).values(tokens=None))
         return dropped

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select
 
 from ..base64url import b64url_decode, b64url_encode
 from ..errors import NotFound
@@ -22,10 +22,12 @@ from .person_records import (
     IssuedToken,
     Standing,
     StoredKeys,
-    StoredSigningKey,
 )
+from .person_revoking import revoke_requests, revoke_tokens
 from .person_tables import audit_log, bindings, consents, person_requests, person_secrets, profiles, signing_keys
-from .person_tokens import add_audit, binding_of, insert_once, revoke_requests, revoke_tokens
+from .person_tokens import add_audit, binding_of
+from .rows import insert_once
+from .signing_keys import add_signing_key, signing_keys_of
 
 __all__ = ["SQLBindings"]
 
@@ -48,26 +50,16 @@ class SQLBindings:
         """The server's keys; what is missing is taken from the arguments and kept. The first caller wins."""
         async with self.database.transaction() as connection:
             await insert_once(connection, person_secrets, name=_DIRECTED_KEY, value=b64url_encode(directed))
-            if not await connection.scalar(select(func.count()).where(signing_keys.c.retired_at.is_(None))):
-                await _add_signing_key(connection, signing_jwk, now)
             secret = await connection.scalar(
                 select(person_secrets.c.value).where(person_secrets.c.name == _DIRECTED_KEY)
             )
-            rows = await connection.execute(
-                select(signing_keys).order_by(
-                    signing_keys.c.retired_at.is_(None).desc(), signing_keys.c.created_at.desc()
-                )
-            )
-            signing = [StoredSigningKey(from_json(row.jwk), row.created_at, row.retired_at) for row in rows]
+            signing = await signing_keys_of(connection, signing_keys, first=signing_jwk, now=now)
         return StoredKeys(signing, b64url_decode(secret or ""))
 
     async def rotate_signing_key(self, jwk: Mapping[str, str], *, now: float) -> None:
         """Retire the signing keys and add a new one. The old stay, to be published."""
         async with self.database.transaction() as connection:
-            await connection.execute(
-                update(signing_keys).where(signing_keys.c.retired_at.is_(None)).values(retired_at=now)
-            )
-            await _add_signing_key(connection, jwk, now)
+            await add_signing_key(connection, signing_keys, jwk, now=now)
 
     # ------------------------------------------------------------------ agents
 
@@ -90,6 +82,24 @@ class SQLBindings:
             )
             scopes = frozenset(row.scope for row in rows)
         return Standing(binding=binding, consents=scopes)
+
+    async def chain_consents(
+        self, intermediary: str, *, person_id: str, resource: str, account: str | None = None
+    ) -> frozenset[str]:
+        """What the person allowed a resource that acts as an agent for those who call it (#call-chaining).
+
+        Scope values at `resource`, and `NAMING`. Kept by the intermediary, not by the agent identifier it uses.
+        """
+        of_account = consents.c.account.is_(None) if account is None else consents.c.account == account
+        query = select(consents.c.scope).where(
+            consents.c.person_id == person_id,
+            consents.c.agent_iss == intermediary,
+            consents.c.agent_sub == "",
+            consents.c.resource == resource,
+            or_(consents.c.scope == NAMING, of_account),
+        )
+        async with self.database.transaction() as connection:
+            return frozenset(row.scope for row in await connection.execute(query))
 
     async def knows_resource(self, person_id: str, resource: str) -> bool:
         """Whether the person has allowed some agent something at `resource`."""
@@ -149,7 +159,8 @@ class SQLBindings:
                 and_(person_requests.c.agent_iss == agent[0], person_requests.c.agent_sub == agent[1]),
                 detail="The person disconnected the agent.",
             )
-            due = await revoke_tokens(connection, agent, now=now)
+            due, further = await revoke_tokens(connection, agent, now=now)
+            digests += further
             await add_audit(
                 connection,
                 AuditRecord(
@@ -226,9 +237,3 @@ class SQLBindings:
             )
             for row in rows
         ]
-
-
-async def _add_signing_key(connection: Any, jwk: Mapping[str, str], now: float) -> None:
-    await connection.execute(
-        insert(signing_keys).values(kid=jwk["kid"], jwk=to_json(dict(jwk)), created_at=now, retired_at=None)
-    )

@@ -13,7 +13,8 @@ from ..errors import Expired, NotFound
 from .pending import advance, load, pending_table
 from .person_records import AgentOfAnotherPerson, AuditRecord, Decision, NotWaiting, PersonRequest
 from .person_tables import bindings, consents, person_requests
-from .person_tokens import add_audit, binding_of, insert_once, key_of
+from .person_tokens import add_audit, binding_of
+from .rows import insert_once, key_of
 
 __all__ = [
     "TIMED_OUT",
@@ -39,7 +40,11 @@ async def request_of(connection: AsyncConnection, digest: str, *, lock: bool = F
     if row is None:
         raise NotFound("There is no such request.")
     return PersonRequest(
-        pending=pending, person_id=row.person_id, callback=row.callback, resource_done=bool(row.resource_done)
+        pending=pending,
+        person_id=row.person_id,
+        callback=row.callback,
+        resource_done=bool(row.resource_done),
+        acting_for=row.acting_for,
     )
 
 
@@ -54,13 +59,21 @@ async def visible(connection: AsyncConnection, digest: str, person_id: str) -> P
 
 
 def may_decide(person_id: str) -> ColumnElement[bool]:
-    """Who arrived with the code; while nobody has, the person the agent is bound to."""
+    """Who arrived with the code; while nobody has, the person the agent is bound to.
+
+    Of a request down a chain it is the person the upstream token stands for, and nobody else.
+    """
     bound = exists().where(
         bindings.c.agent_iss == person_requests.c.agent_iss,
         bindings.c.agent_sub == person_requests.c.agent_sub,
         bindings.c.person_id == person_id,
     )
-    return or_(person_requests.c.person_id == person_id, and_(person_requests.c.person_id.is_(None), bound))
+    free = person_requests.c.acting_for.is_(None)
+    return or_(
+        person_requests.c.acting_for == person_id,
+        and_(free, person_requests.c.person_id == person_id),
+        and_(free, person_requests.c.person_id.is_(None), bound),
+    )
 
 
 async def expire(connection: AsyncConnection, request: PersonRequest, *, now: float) -> bool:
@@ -142,10 +155,10 @@ async def remember(connection: AsyncConnection, decision: Decision, scope: str, 
     await insert_once(
         connection,
         consents,
-        key=key_of(decision.person_id, *decision.agent, decision.resource, decision.account, scope),
+        key=key_of(decision.person_id, *decision.remembered_for, decision.resource, decision.account, scope),
         person_id=decision.person_id,
-        agent_iss=decision.agent[0],
-        agent_sub=decision.agent[1],
+        agent_iss=decision.remembered_for[0],
+        agent_sub=decision.remembered_for[1],
         resource=decision.resource,
         account=decision.account,
         scope=scope,

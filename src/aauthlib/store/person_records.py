@@ -11,6 +11,7 @@ from typing import Any
 
 from ..deferred.pending import Pending
 from ..errors import AAuthError
+from .key_records import StoredSigningKey
 
 __all__ = [
     "NAMING",
@@ -20,16 +21,21 @@ __all__ = [
     "Binding",
     "Consent",
     "Decision",
+    "FederatedToken",
+    "Federation",
     "IssuedToken",
     "NotWaiting",
     "PersonRequest",
     "Standing",
     "StoredKeys",
-    "StoredSigningKey",
+    "TokenId",
 ]
 
 #: Agent provider and agent identifier: how a PS recognises a returning agent.
 AgentId = tuple[str, str]
+
+#: `iss` and `jti` of a token; `None` for the `iss` of the person server itself.
+TokenId = tuple[str | None, str]
 
 #: In place of a scope value: the agent may name the person at the resource (person token). No scope value is empty.
 NAMING = ""
@@ -92,11 +98,60 @@ class IssuedToken:
     subagent: str | None = None
     presented_jti: str | None = None
     """The token of this server it was issued against, on a step-up or a first auth token."""
+    upstream: TokenId | None = None
+    """The upstream token it was asked for with (#call-chaining)."""
+    root: AgentId | None = None
+    """Down a chain: the agent at its top, whose binding to the person everything below hangs on."""
+    access_server: str | None = None
+    """Of a token that is to be revoked: the access server it was presented to, which is to be told instead of `aud`."""
     scope: str | None = None
     issued_at: float
     revoked_at: float | None = None
     revocation: str | None = None
     """How telling the resource ended: `recorded`, `revocation_unsupported`, `revocation_unavailable`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FederatedToken:
+    """An auth token that an access server issued and this server handed out (#revocation-cascade, Records)."""
+
+    iss: str
+    jti: str
+    aud: str
+    exp: float
+    agent: AgentId
+    person_id: str
+    sub: str
+    presented: TokenId
+    """The token presented to the access server: this server's, or an earlier one of that access server."""
+    subagent: str | None = None
+    scope: str | None = None
+    upstream: TokenId | None = None
+    root: AgentId | None = None
+    issued_at: float
+    revoked_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Federation:
+    """Where a request stands with the access server that decides about it (#ps-as-federation)."""
+
+    digest: str
+    access_server: str
+    tokens: Mapping[str, str] | None = field(default=None, repr=False)
+    """Members of the token request; `None` once it was taken, or can be sent no more."""
+    tokens_exp: float
+    """When the resource token in `tokens` expires, Unix seconds."""
+    location: str | None = None
+    """The pending URL at the access server, once it has answered with one."""
+    waits_for: Mapping[str, Any] | None = field(default=None, repr=False)
+    """What the access server's last answer required: JSON of `person.federation.Waiting`."""
+    due_at: float = 0.0
+    """Not to be asked again before, Unix seconds."""
+    failures: int = 0
+    """Polls in a row that brought no answer."""
+    questions: int = 0
+    """Clarification questions so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +165,8 @@ class PersonRequest:
     """Where the browser goes afterwards; checked."""
     resource_done: bool = False
     """The resource's own interaction was completed (#resource-initiated-interaction)."""
+    acting_for: str | None = None
+    """Down a chain: the person the upstream token stands for, who alone may decide."""
 
     @property
     def agent(self) -> AgentId:
@@ -130,6 +187,13 @@ class Decision:
     remember: bool = True
     platform: str | None = None
     device: str | None = None
+    root: AgentId | None = None
+    """Down a chain: the agent at its top. Such a decision neither uses nor makes a binding of `agent`."""
+
+    @property
+    def remembered_for(self) -> AgentId:
+        """Down a chain, what is remembered is about the intermediary, whatever agent identifier it uses."""
+        return (self.agent[0], "") if self.root is not None else self.agent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,15 +207,6 @@ class AuditRecord:
     resource: str | None = None
     result: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSigningKey:
-    """A private JWK as stored, and since when it signs no more."""
-
-    jwk: Mapping[str, str] = field(repr=False)
-    created_at: float
-    retired_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Float, Index, Integer, String, Table, Text
 
 from .database import schema
+from .signing_keys import signing_key_table
 
 __all__ = [
     "audit_log",
     "bindings",
     "consents",
     "directed_subs",
+    "federated_tokens",
+    "federations",
     "issued_tokens",
     "person_requests",
     "person_secrets",
+    "presentations",
     "profiles",
     "revocations",
     "seen_agent_tokens",
@@ -63,6 +67,9 @@ person_requests = Table(
     Column("callback", Text),
     Column("flow", String(64), unique=True),
     Column("resource_done", Boolean, nullable=False, default=False),
+    # Of a request down a chain: the person the upstream token stands for, and the key of that token.
+    Column("acting_for", Text, index=True),
+    Column("upstream_key", String(64), index=True),
     Index("ix_person_requests_agent", "agent_iss", "agent_sub"),
 )
 
@@ -79,11 +86,69 @@ issued_tokens = Table(
     Column("person_id", Text, nullable=False),
     Column("sub", Text, nullable=False),
     Column("scope", Text),
-    Column("presented_jti", String(128)),
+    Column("presented_jti", String(128), index=True),
+    Column("upstream_key", String(64), index=True),
+    Column("root_iss", Text),
+    Column("root_sub", Text),
     Column("issued_at", Float, nullable=False),
     Column("revoked_at", Float),
     Column("revocation", String(32)),
     Index("ix_person_issued_tokens_agent", "agent_iss", "agent_sub"),
+)
+
+#: Which access server each token of this server was presented to: whom to tell when it is revoked.
+presentations = Table(
+    "person_presentations",
+    schema,
+    Column("key", String(64), primary_key=True),
+    Column("jti", String(128), nullable=False, index=True),
+    Column("access_server", Text, nullable=False),
+    Column("aud", Text, nullable=False),
+    Column("sub", Text, nullable=False),
+    Column("exp", Float, nullable=False, index=True),
+    Column("revocation", String(32)),
+    Column("downstream", Text),
+)
+
+#: Auth tokens that access servers issued and this server handed out. Found by `(iss, jti)`, of which `key` is made.
+federated_tokens = Table(
+    "person_federated_tokens",
+    schema,
+    Column("key", String(64), primary_key=True),
+    Column("iss", Text, nullable=False),
+    Column("jti", Text, nullable=False),
+    Column("aud", Text, nullable=False),
+    Column("exp", Float, nullable=False, index=True),
+    Column("agent_iss", Text, nullable=False),
+    Column("agent_sub", Text, nullable=False),
+    Column("subagent_sub", Text),
+    Column("person_id", Text, nullable=False),
+    Column("sub", Text, nullable=False),
+    Column("scope", Text),
+    Column("presented_key", String(64), index=True),
+    Column("upstream_key", String(64), index=True),
+    Column("root_iss", Text),
+    Column("root_sub", Text),
+    Column("issued_at", Float, nullable=False),
+    Column("revoked_at", Float),
+    Index("ix_person_federated_tokens_agent", "agent_iss", "agent_sub"),
+)
+
+#: Where a request stands with the access server that decides about it. `tokens` is what must be presented there; it is
+#: dropped as soon as the access server has taken the request, or the resource token in it has expired.
+federations = Table(
+    "person_federations",
+    schema,
+    Column("digest", String(64), primary_key=True),
+    Column("access_server", Text, nullable=False),
+    Column("tokens", Text),
+    Column("tokens_exp", Float, nullable=False, index=True),
+    Column("location", Text),
+    Column("waits_for", Text),
+    Column("due_at", Float, nullable=False),
+    Column("lease_until", Float, nullable=False),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("questions", Integer, nullable=False, default=0),
 )
 
 seen_agent_tokens = Table(
@@ -113,14 +178,7 @@ directed_subs = Table(
     Column("created_at", Float, nullable=False),
 )
 
-signing_keys = Table(
-    "person_signing_keys",
-    schema,
-    Column("kid", String(128), primary_key=True),
-    Column("jwk", Text, nullable=False),
-    Column("created_at", Float, nullable=False),
-    Column("retired_at", Float),
-)
+signing_keys = signing_key_table("person_signing_keys")
 
 person_secrets = Table(
     "person_secrets",

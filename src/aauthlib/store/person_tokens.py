@@ -1,4 +1,4 @@
-"""What a person server issued and what was withdrawn, in a database (#token-revocation, #person-token-endpoint).
+"""What a person server issued, in a database (#token-revocation, #person-token-endpoint).
 
 The issuing of a token and the withdrawal of everything an agent holds meet at the agent's binding row, which both lock
 first: a token is either recorded before the withdrawal, which then finds it, or is not issued at all.
@@ -6,46 +6,34 @@ first: a token is either recorded before the withdrawal, which then finds it, or
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..deferred.machine import TRANSITIONS, Event, State
 from .database import Database, to_json
-from .pending import advance, pending_table
-from .person_records import AgentId, AuditRecord, Binding, IssuedToken
+from .person_records import AgentId, AuditRecord, Binding, IssuedToken, TokenId
 from .person_tables import (
     audit_log,
     bindings,
     directed_subs,
+    federated_tokens,
     issued_tokens,
-    person_requests,
     revocations,
     seen_agent_tokens,
 )
+from .rows import insert_once, key_of, token_key
 
-__all__ = ["SQLIssuedTokens", "add_audit", "binding_of", "insert_once", "key_of", "revoke_requests", "token_key"]
-
-
-def key_of(*parts: str | None) -> str:
-    """A digest to find a row by: of all parts, so that no two lists of parts share one."""
-    return hashlib.sha256(to_json(list(parts)).encode("ascii")).hexdigest()
-
-
-def token_key(iss: str, jti: str) -> str:
-    """The key of another party's token: revocation state is kept by `(iss, jti)`."""
-    return key_of(iss, jti)
-
-
-async def insert_once(connection: AsyncConnection, table: Any, **values: Any) -> bool:
-    """Insert a row unless its key is taken. Returns whether it was inserted."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    result = await connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
-    return result.rowcount == 1
+__all__ = [
+    "SQLIssuedTokens",
+    "add_audit",
+    "agent_id",
+    "binding_of",
+    "issued_token",
+    "record_token",
+    "upstream_stands",
+]
 
 
 async def add_audit(connection: AsyncConnection, record: AuditRecord) -> None:
@@ -69,11 +57,6 @@ def _is_agent(table: Any, agent: AgentId) -> ColumnElement[bool]:
     return and_(table.c.agent_iss == agent[0], table.c.agent_sub == agent[1])
 
 
-def _concerns(table: Any, agent: AgentId) -> ColumnElement[bool]:
-    """Rows of an agent, its sub-agents' included, or those of just the sub-agent it is."""
-    return and_(table.c.agent_iss == agent[0], or_(table.c.agent_sub == agent[1], table.c.subagent_sub == agent[1]))
-
-
 async def binding_of(connection: AsyncConnection, agent: AgentId, *, lock: bool = False) -> Binding | None:
     """The agent's binding, its row locked for the transaction when asked."""
     query = select(bindings).where(_is_agent(bindings, agent))
@@ -88,6 +71,24 @@ async def binding_of(connection: AsyncConnection, agent: AgentId, *, lock: bool 
         platform=row.platform,
         device=row.device,
     )
+
+
+def agent_id(iss: str | None, sub: str | None) -> AgentId | None:
+    """An agent from its two columns, if they have one."""
+    return (iss, sub) if iss is not None and sub is not None else None
+
+
+async def upstream_stands(connection: AsyncConnection, token: TokenId | None) -> bool:
+    """Whether the token that another hangs on is on record and not revoked; true for none."""
+    if token is None:
+        return True
+    iss, jti = token
+    if iss is None:
+        table, found = issued_tokens, issued_tokens.c.jti == jti
+    else:
+        table, found = federated_tokens, federated_tokens.c.key == token_key(iss, jti)
+    query = select(func.count()).select_from(table).where(found, table.c.revoked_at.is_(None))
+    return bool(await connection.scalar(query))
 
 
 def issued_token(row: Any) -> IssuedToken:
@@ -106,16 +107,18 @@ def issued_token(row: Any) -> IssuedToken:
         issued_at=row.issued_at,
         revoked_at=row.revoked_at,
         revocation=row.revocation,
+        root=agent_id(row.root_iss, row.root_sub),
     )
 
 
 async def record_token(connection: AsyncConnection, token: IssuedToken) -> bool:
     """Record a token that is being issued, its directed identifier and an audit entry.
 
-    Returns `False`, having written nothing, when the agent is not bound to this person any more.
+    Returns `False`, having written nothing, when the agent (down a chain: the one at its top) is not bound to this
+    person any more, or the upstream token was revoked.
     """
-    binding = await binding_of(connection, token.agent, lock=True)
-    if binding is None or binding.person_id != token.person_id:
+    binding = await binding_of(connection, token.root or token.agent, lock=True)
+    if binding is None or binding.person_id != token.person_id or not await upstream_stands(connection, token.upstream):
         return False
     await insert_once(
         connection,
@@ -138,11 +141,14 @@ async def record_token(connection: AsyncConnection, token: IssuedToken) -> bool:
             sub=token.sub,
             scope=token.scope,
             presented_jti=token.presented_jti,
+            upstream_key=key_of(*token.upstream) if token.upstream else None,
+            root_iss=token.root[0] if token.root else None,
+            root_sub=token.root[1] if token.root else None,
             issued_at=token.issued_at,
         )
     )
     await connection.execute(
-        update(bindings).where(_is_agent(bindings, token.agent)).values(last_used_at=token.issued_at)
+        update(bindings).where(_is_agent(bindings, token.root or token.agent)).values(last_used_at=token.issued_at)
     )
     await add_audit(
         connection,
@@ -159,41 +165,10 @@ async def record_token(connection: AsyncConnection, token: IssuedToken) -> bool:
     return True
 
 
-async def revoke_requests(connection: AsyncConnection, where: ColumnElement[bool], *, detail: str) -> list[str]:
-    """End open requests as `revoked`, those that were granted but not fetched too. Returns their digests."""
-    revocable = [str(state) for state in State if Event.REVOKE in TRANSITIONS[state]]
-    query = (
-        select(pending_table.c.digest)
-        .join(person_requests, person_requests.c.digest == pending_table.c.digest)
-        .where(where, pending_table.c.state.in_(revocable))
-        .order_by(pending_table.c.digest)
-        .with_for_update(of=pending_table)
-    )
-    digests = [row.digest for row in await connection.execute(query)]
-    for digest in digests:
-        await advance(connection, digest, Event.REVOKE, detail=detail)
-    return digests
-
-
-async def revoke_tokens(connection: AsyncConnection, agent: AgentId, *, now: float) -> list[IssuedToken]:
-    """Mark every unexpired token of the agent revoked; returns those whose resource was not told yet."""
-    unexpired = and_(_concerns(issued_tokens, agent), issued_tokens.c.exp > now)
-    await connection.execute(
-        update(issued_tokens).where(unexpired, issued_tokens.c.revoked_at.is_(None)).values(revoked_at=now)
-    )
-    untold = or_(issued_tokens.c.revocation.is_(None), issued_tokens.c.revocation == "revocation_unavailable")
-    rows = await connection.execute(select(issued_tokens).where(unexpired, untold).order_by(issued_tokens.c.exp))
-    return [issued_token(row) for row in rows]
-
-
 class SQLIssuedTokens:
     """The part of a person server's store that is about tokens."""
 
     database: Database
-
-    def wake(self, digests: Sequence[str]) -> None:
-        """Wake who polls these requests."""
-        raise TypeError("A store of issued tokens is part of a person store.")
 
     async def accept_agent_token(self, *, iss: str, jti: str, sub: str, exp: float, parent: str | None = None) -> bool:
         """Record that an agent token was presented, so that its revocation can find the agent.
@@ -237,82 +212,15 @@ class SQLIssuedTokens:
         """
         keys = [token_key(iss, jti) for iss, jti in hangs_on]
         async with self.database.transaction() as connection:
-            await binding_of(connection, token.agent, lock=True)
+            if token.root is not None:
+                # The binding is not the intermediary's own; its agent token's row is what a revocation locks first.
+                await connection.execute(
+                    select(seen_agent_tokens.c.key)
+                    .where(seen_agent_tokens.c.key.in_(keys))
+                    .order_by(seen_agent_tokens.c.key)
+                    .with_for_update()
+                )
+            await binding_of(connection, token.root or token.agent, lock=True)
             if keys and await connection.scalar(select(func.count()).where(revocations.c.key.in_(keys))):
                 return False
             return await record_token(connection, token)
-
-    async def revocations_held(self, iss: str) -> int:
-        """How many revocations of one issuer are remembered."""
-        async with self.database.transaction() as connection:
-            return await connection.scalar(select(func.count()).where(revocations.c.iss == iss)) or 0
-
-    async def revoke_agent_token(self, *, iss: str, jti: str, exp: float, now: float) -> list[IssuedToken]:
-        """Record an agent provider's revocation and withdraw everything issued to that agent (#revocation-cascade).
-
-        Returns the tokens whose resources are still to be told. The binding stays.
-        """
-        key = token_key(iss, jti)
-        digests: list[str] = []
-        due: list[IssuedToken] = []
-        async with self.database.transaction() as connection:
-            seen = (
-                await connection.execute(
-                    select(seen_agent_tokens.c.sub, seen_agent_tokens.c.parent).where(seen_agent_tokens.c.key == key)
-                )
-            ).one_or_none()
-            sub: str | None = seen.sub if seen is not None else None
-            owner = None
-            if seen is not None:
-                # A sub-agent has no binding of its own; what it is issued hangs on its parent's.
-                owner = await binding_of(connection, (iss, seen.parent or seen.sub), lock=True)
-            fresh = await insert_once(connection, revocations, key=key, iss=iss, exp=exp, received_at=now)
-            if sub is not None:
-                digests = await revoke_requests(
-                    connection, _concerns(person_requests, (iss, sub)), detail="The agent's agent token was revoked."
-                )
-                due = await revoke_tokens(connection, (iss, sub), now=now)
-            # Of tokens nobody here knows, no trace is kept but the revocation itself.
-            if fresh and owner is not None:
-                await add_audit(
-                    connection,
-                    AuditRecord(
-                        at=now,
-                        person_id=owner.person_id,
-                        action="revoke agent_token",
-                        agent=(iss, sub) if sub is not None else None,
-                        result="recorded",
-                        details={"tokens": len(due), "requests": len(digests)},
-                    ),
-                )
-        self.wake(digests)
-        return due
-
-    async def revoke_resource_token(self, *, iss: str, jti: str, exp: float, now: float) -> None:
-        """Record a resource's revocation and end what was started for that resource token."""
-        key = token_key(iss, jti)
-        async with self.database.transaction() as connection:
-            fresh = await insert_once(connection, revocations, key=key, iss=iss, exp=exp, received_at=now)
-            digests = await revoke_requests(
-                connection,
-                person_requests.c.resource_token == key,
-                detail="The resource withdrew the resource token this request was made for.",
-            )
-            if fresh and digests:
-                await add_audit(
-                    connection,
-                    AuditRecord(
-                        at=now,
-                        person_id=None,
-                        action="revoke resource_token",
-                        resource=iss,
-                        result="recorded",
-                        details={"requests": len(digests)},
-                    ),
-                )
-        self.wake(digests)
-
-    async def record_revocation_outcome(self, jti: str, outcome: str) -> None:
-        """Keep how telling a token's resource ended."""
-        async with self.database.transaction() as connection:
-            await connection.execute(update(issued_tokens).where(issued_tokens.c.jti == jti).values(revocation=outcome))

@@ -6,6 +6,8 @@ the spec names for it. None of them does I/O.
 
 from __future__ import annotations
 
+import re
+
 from ..errors import (
     InvalidPresentedToken,
     InvalidResourceToken,
@@ -19,6 +21,7 @@ from .person import PersonToken
 from .resource import ResourceToken
 
 __all__ = [
+    "check_askable",
     "check_auth_token_response",
     "check_presented_token",
     "check_resource_challenge",
@@ -26,6 +29,11 @@ __all__ = [
     "check_subagent_token",
     "check_token_at_resource",
 ]
+
+_MAX_SCOPE_VALUES = 50
+_MAX_ACCOUNT_LENGTH = 512
+# scope-token of RFC 6749, Section 3.3.
+_SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]{1,256}\Z")
 
 
 def check_token_at_resource(token: PersonToken | AuthToken, *, resource: str) -> None:
@@ -47,6 +55,16 @@ def check_resource_token(resource_token: ResourceToken, *, recipient: str, agent
         raise InvalidResourceToken("The resource token is addressed to another server.")
     if resource_token.agent_jkt != agent_key.thumbprint:
         raise InvalidResourceToken("The resource token was issued to another key than the one that signed here.")
+
+
+def check_askable(token: ResourceToken) -> None:
+    """What a resource token asks can be shown, decided and enforced. Raises `InvalidResourceToken`."""
+    if not token.scope:
+        raise InvalidResourceToken("The resource token asks for no scope, and this server knows no claim in its place.")
+    if len(token.scope) > _MAX_SCOPE_VALUES or not all(_SCOPE.match(value) for value in token.scope):
+        raise InvalidResourceToken(f"scope must be at most {_MAX_SCOPE_VALUES} well-formed values, one space between.")
+    if token.account is not None and (len(token.account) > _MAX_ACCOUNT_LENGTH or not token.account.isprintable()):
+        raise InvalidResourceToken(f"account must be at most {_MAX_ACCOUNT_LENGTH} printable characters.")
 
 
 def check_presented_token(resource_token: ResourceToken, presented: PersonToken | AuthToken) -> None:

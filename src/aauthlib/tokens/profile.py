@@ -21,6 +21,7 @@ from ..errors import (
     TokenExpired,
     TokenFromFuture,
     TokenInvalid,
+    UnsupportedAlgorithm,
 )
 from ..identifiers import server_identifier
 from ..keys import DEFAULT_ALGORITHMS, PublicKey, SigningKey
@@ -48,6 +49,7 @@ class VerificationPolicy:
     """How this side verifies tokens. One per server or agent."""
 
     algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS
+    """Accepted of issuers and in `cnf`."""
     dev: bool = False
     iat_window_s: int | None = 60
     """How far `iat` may lie ahead of our clock before the token is refused as `clock_skew`; `None` to not look."""
@@ -207,7 +209,7 @@ def read(text: str, *expected: type[Token], now: float, policy: VerificationPoli
     """Every check of #common-verification that needs no key, in the order that costs least.
 
     `expected` are the types accepted here; `now` is Unix seconds. Raises `TokenInvalid`, `TokenExpired`,
-    `TokenFromFuture`, and `InvalidKey` or `UnsupportedAlgorithm` for an unusable `cnf.jwk`.
+    `TokenFromFuture`, `UnsupportedAlgorithm`, and `InvalidKey` for an unusable `cnf.jwk`.
     """
     parsed = jws.parse(text)
     # 1. typ, before anything else is read: it alone tells a person token from an auth token.
@@ -217,6 +219,12 @@ def read(text: str, *expected: type[Token], now: float, policy: VerificationPoli
             break
     else:
         raise TokenInvalid(f"A token of type {' or '.join(c.typ for c in expected)} is expected here.")
+    # The issuer's key must have this very algorithm (`JWS.verify`), so what is not accepted need not be fetched.
+    if parsed.header["alg"] not in policy.algorithms:
+        raise UnsupportedAlgorithm(
+            f"The token is signed with an algorithm other than {', '.join(policy.algorithms)}.",
+            accepted=policy.algorithms,
+        )
     claims = parsed.payload
     # 2. dwk names a document this type's issuers publish; kid selects the key there.
     dwk = string(claims, "dwk")

@@ -1,6 +1,6 @@
 """Drivers: they do what a flow asks for, blocking (`run`, `Wire`) or on an event loop (`run_async`, `AsyncWire`).
 
-`Send` goes to the transport, `Sleep` waits, `FindKey` and `FindMetadata` go to the directory, one lookup per issuer at
+`Send` goes to the transport, `Sleep` waits, what is to be found goes to the directory, one lookup per issuer at
 a time (#jwks-discovery). Failures are thrown into the flow as `AAuthError`; anything else ends it.
 """
 
@@ -14,7 +14,21 @@ from typing import Any, Protocol, TypeVar
 import anyio
 
 from ..discovery import Directory, Lookup
-from ..effects import Answer, Clock, Direct, Effect, FindKey, FindMetadata, Flow, Report, Send, Sleep
+from ..effects import (
+    Answer,
+    Clock,
+    Direct,
+    Effect,
+    Find,
+    FindCertificates,
+    FindKey,
+    FindKeyAt,
+    FindMetadata,
+    Flow,
+    Report,
+    Send,
+    Sleep,
+)
 from ..errors import AAuthError
 from ..http import Response
 from .client import AsyncTransport, SyncTransport
@@ -72,10 +86,10 @@ class Wire:
             case Sleep(seconds):
                 self._sleep(max(seconds, 0.0))
                 return None
-            case FindKey() | FindMetadata():
+            case FindKey() | FindMetadata() | FindKeyAt() | FindCertificates():
                 return self._find(effect)
 
-    def _find(self, effect: FindKey | FindMetadata) -> Any:
+    def _find(self, effect: Find) -> Any:
         answer = self.directory.cached(effect)
         if answer is not None:
             return answer
@@ -134,10 +148,10 @@ class AsyncWire:
             case Sleep(seconds):
                 await self._sleep(max(seconds, 0.0))
                 return None
-            case FindKey() | FindMetadata():
+            case FindKey() | FindMetadata() | FindKeyAt() | FindCertificates():
                 return await self._find(effect)
 
-    async def _find(self, effect: FindKey | FindMetadata) -> Any:
+    async def _find(self, effect: Find) -> Any:
         return await self._flights.fly(
             self.directory.lock_key(effect),
             effect,
@@ -191,8 +205,16 @@ def _for_people(effect: Effect) -> bool:
     return isinstance(effect, Direct | Answer | Report)
 
 
-def _lookup(directory: Lookup, effect: FindKey | FindMetadata) -> Flow[Any]:
-    return directory.find_key(effect) if isinstance(effect, FindKey) else directory.find_metadata(effect)
+def _lookup(directory: Lookup, effect: Find) -> Flow[Any]:
+    match effect:
+        case FindKey():
+            return directory.find_key(effect)
+        case FindMetadata():
+            return directory.find_metadata(effect)
+        case FindKeyAt():
+            return directory.find_key_at(effect)
+        case FindCertificates():
+            return directory.find_certificates(effect)
 
 
 def _as_send(effect: Effect) -> Send:

@@ -23,7 +23,10 @@ __all__ = [
     "Scope",
     "Send",
     "endpoint",
+    "read_body",
+    "read_fields",
     "read_request",
+    "request_of",
     "send_response",
 ]
 
@@ -50,22 +53,40 @@ class ClientGone(Exception):
     """The client closed the connection before its request was read."""
 
 
-async def read_request(scope: Scope, receive: Receive, *, issuer: str, max_body_bytes: int = MAX_BODY_BYTES) -> Request:
-    """The request as received, with `issuer` as its origin.
-
-    Raises `BodyTooLarge` as soon as the body exceeds `max_body_bytes`, and `InvalidRequest` for headers or a target
-    that are not ASCII.
-    """
+def read_fields(scope: Scope) -> Fields:
+    """The header fields as received. Raises `InvalidRequest` when they are too many."""
     headers = scope["headers"]
     if len(headers) > _MAX_HEADERS:
         raise InvalidRequest(f"The request has more than {_MAX_HEADERS} header fields.")
+    return Fields([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+
+
+def request_of(scope: Scope, fields: Fields, body: bytes, *, issuer: str) -> Request:
+    """The request as received, with `issuer` as its origin. Raises `InvalidRequest` for a target that is not ASCII."""
     try:
         raw_path = scope.get("raw_path")
         path = raw_path.partition(b"?")[0].decode("ascii") if raw_path is not None else scope["path"]
         query = scope.get("query_string", b"").decode("ascii")
     except UnicodeDecodeError as error:
         raise InvalidRequest("The request target must be ASCII.") from error
-    body = b""
+    target = f"{path}?{query}" if query else path
+    return Request(scope["method"], issuer + (target if target.startswith("/") else "/" + target), fields, body)
+
+
+async def read_request(scope: Scope, receive: Receive, *, issuer: str, max_body_bytes: int = MAX_BODY_BYTES) -> Request:
+    """The request as received and all of its body, with `issuer` as its origin.
+
+    Raises `BodyTooLarge` as soon as the body exceeds `max_body_bytes`, and `InvalidRequest` for a target that is not
+    ASCII or too many header fields.
+    """
+    request = request_of(scope, read_fields(scope), b"", issuer=issuer)
+    body = await read_body(receive, max_body_bytes=max_body_bytes)
+    return Request(request.method, request.url, request.headers, body) if body else request
+
+
+async def read_body(receive: Receive, *, max_body_bytes: int) -> bytes:
+    """The whole body. Raises `BodyTooLarge` as soon as it exceeds `max_body_bytes`, and `ClientGone`."""
+    body: bytes = b""
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -74,10 +95,7 @@ async def read_request(scope: Scope, receive: Receive, *, issuer: str, max_body_
         if len(body) > max_body_bytes:
             raise BodyTooLarge(f"The request body is larger than {max_body_bytes} bytes.")
         if not message.get("more_body", False):
-            break
-    fields = Fields((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
-    target = f"{path}?{query}" if query else path
-    return Request(scope["method"], issuer + (target if target.startswith("/") else "/" + target), fields, body)
+            return body
 
 
 async def send_response(send: Send, response: Response, *, head: bool = False) -> None:

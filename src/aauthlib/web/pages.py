@@ -88,7 +88,10 @@ async def read_form(request: Request) -> Form:
             max_num_fields=_MAX_FORM_FIELDS,
         )
     except ValueError:
-        raise PageError(400, "Not readable", "The form could not be read. Go back and try again.") from None
+        fields = None
+    # No field of ours can hold a NUL, and not every store can keep one.
+    if fields is None or any("\0" in text for pair in fields for text in pair):
+        raise PageError(400, "Not readable", "The form could not be read. Go back and try again.")
     return Form(tuple(fields))
 
 

@@ -24,6 +24,7 @@ from ..person.server import PersonServer
 from ..store.accounts import SQLAccountStore
 from ..store.database import Database
 from ..store.person import SQLPersonStore
+from ..store.replay import SQLReplayCache
 from ..transport import AsyncWire
 from .asgi import ASGIApp, Receive, Scope, Send
 from .person_api import person_routes
@@ -87,7 +88,7 @@ async def build_person_app(
             clock=clock,
             dev=dev,
             name=name,
-            **server_options,
+            **{"replay": SQLReplayCache(database), **server_options},
         )
         accounts = Accounts(SQLAccountStore(database), issuer=issuer, clock=clock, passwords=passwords)
         needs_code = (not dev) if setup_code_required is None else setup_code_required

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from traceback import format_tb
 from urllib.parse import unquote
 
@@ -22,13 +23,30 @@ from ..resource.paths import check_unambiguous, route_path
 from ..resource.policy import Match
 from ..tokens import RESOURCE_DWK
 from ..verification import Level
-from .asgi import MAX_BODY_BYTES, ASGIApp, ClientGone, Message, Receive, Scope, Send, read_request, send_response
+from .asgi import (
+    MAX_BODY_BYTES,
+    ASGIApp,
+    ClientGone,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    read_fields,
+    read_request,
+    request_of,
+    send_response,
+)
 from .resource_pages import InteractionPage
+from .streaming import VerifiedBody, read_start
 
 __all__ = ["MAX_HELD_BODY_BYTES", "AAuthMiddleware", "peer_address"]
 
 #: Largest body read before a decision is made: one the signature covers, or one that is held. In bytes.
 MAX_HELD_BODY_BYTES = 1_048_576
+
+#: What an unsigned caller may do better at by signing: authentication, payment, rate limits.
+_INVITING = frozenset({401, 402, 429})
 
 _log = logging.getLogger("aauthlib.web")
 
@@ -50,6 +68,9 @@ class AAuthMiddleware:
 
     - `max_body_bytes` bounds what is read before a decision: a body the signature covers or that is held. Any other
       body is streamed through and is the application's to bound.
+    - `stream_bodies` lets a covered body that is larger through as well, instead of refusing it: it is verified as the
+      application reads it, which gets an error in place of the end of one that was changed. Only for applications that
+      act on a body when they have all of it, and bound it themselves.
     - `client_address` says what anonymous callers are counted by.
     - `page_secret` signs the interaction page's cookies; needed when several processes serve the resource.
 
@@ -63,6 +84,7 @@ class AAuthMiddleware:
         policy: Policy,
         *,
         max_body_bytes: int = MAX_HELD_BODY_BYTES,
+        stream_bodies: bool = False,
         client_address: Callable[[Scope], str] = peer_address,
         page_secret: bytes | None = None,
     ) -> None:
@@ -71,6 +93,7 @@ class AAuthMiddleware:
         self.resource = resource
         self.policy = policy
         self._max_body_bytes = max_body_bytes
+        self._stream_bodies = stream_bodies
         self._client_address = client_address
         self._page = InteractionPage(resource, secret=page_secret)
         self._digest_required = bool(set(BODY_COMPONENTS) & set(resource.additional_signature_components))
@@ -87,48 +110,59 @@ class AAuthMiddleware:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            self._check(scope)
+            fields = read_fields(scope)
+            _check(scope, fields)
             handlers = self._handlers(scope)
             if handlers is not None:
                 await send_response(send, await self._protocol(scope, receive, handlers))
                 return
             match = self.policy.match(scope["method"], route_path(scope["path"], scope.get("root_path", "")))
-            request, receive = await self._read(scope, receive, match)
+            request, body = await self._read(scope, fields, receive, match)
             decision = await self.resource.decide(request, match, client=self._client_address(scope))
         except ClientGone:
             return
         except AAuthError as error:
-            await send_response(send, refusal(error))
+            await send_response(send, refusal(error, self.resource.signature))
             return
         except Exception as error:
             await send_response(send, _unexpected(error))
             return
         private = match.rule.level is not Level.ANONYMOUS
-        await self.app({**scope, "aauth": decision.grant}, receive, _sending(send, decision, private=private))
+        sending = _sending(send, decision, private=private)
+        if decision.grant.level is Level.ANONYMOUS:
+            sending = _inviting(sending, self.resource.invitation)
+        scope = {**scope, "aauth": decision.grant}
+        if not isinstance(body, VerifiedBody):
+            await self.app(scope, body, sending)
+            return
+        failure = await body.serve(self.app, scope, sending)
+        if failure is not None:
+            await send_response(send, refusal(failure, self.resource.signature))
 
-    def _check(self, scope: Scope) -> None:
-        raw_path = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
-        names = [name.decode("latin-1").lower() for name, _ in scope["headers"]]
-        check_unambiguous(
-            scope.get("method", "GET"), raw_path.partition(b"?")[0].decode("latin-1"), scope["path"], names
-        )
-
-    async def _read(self, scope: Scope, receive: Receive, match: Match) -> tuple[Request, Receive]:
+    async def _read(
+        self, scope: Scope, fields: Fields, receive: Receive, match: Match
+    ) -> tuple[Request, Receive | VerifiedBody]:
         """The request to decide on, and what the application receives: the same body, read here or not."""
         issuer = self.resource.issuer
-        if not self._needs_body(scope, match):
-            return await read_request(scope, _no_body, issuer=issuer), receive
-        request = await read_request(scope, receive, issuer=issuer, max_body_bytes=self._max_body_bytes)
-        return request, _replaying(request.body, receive)
+        if not self._needs_body(fields, match):
+            return request_of(scope, fields, b"", issuer=issuer), receive
+        if self._stream_bodies and not _held(match):
+            start, complete = await read_start(receive, max_bytes=self._max_body_bytes)
+            if not complete:
+                request = replace(request_of(scope, fields, b"", issuer=issuer), streams=True)
+                return request, VerifiedBody(start, receive, request.headers.get("content-digest"))
+            receive = _replaying(start, receive)
+        body = await read_body(receive, max_body_bytes=self._max_body_bytes)
+        return request_of(scope, fields, body, issuer=issuer), _replaying(body, receive)
 
-    def _needs_body(self, scope: Scope, match: Match) -> bool:
+    def _needs_body(self, fields: Fields, match: Match) -> bool:
         if match.rule.denied:
             return False
-        if match.rule.level is Level.AUTHORIZED and match.rule.delivery == "202":
+        if _held(match):
             return True
-        inputs = [value for name, value in scope["headers"] if name.lower() == b"signature-input"]
+        inputs = fields.get("signature-input")
         # The name of a covered component stands in Signature-Input exactly like this, or it is not covered.
-        return bool(inputs) and (self._digest_required or any(b'"content-digest"' in value for value in inputs))
+        return inputs is not None and (self._digest_required or '"content-digest"' in inputs)
 
     # ---------------------------------------------------------------- the protocol's own paths
 
@@ -198,7 +232,7 @@ class AAuthMiddleware:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A WebSocket handshake cannot be challenged, so only what is open to anybody is let through."""
         try:
-            self._check(scope)
+            _check(scope, read_fields(scope))
             if self._handlers(scope) is not None:
                 raise NotFound("There is nothing here.")
             match = self.policy.match("GET", route_path(scope["path"], scope.get("root_path", "")))
@@ -209,7 +243,7 @@ class AAuthMiddleware:
             if "websocket.http.response" not in scope.get("extensions", {}):
                 await send({"type": "websocket.close", "code": 1008})
                 return
-            response = refusal(error)
+            response = refusal(error, self.resource.signature)
             headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
             await send({"type": "websocket.http.response.start", "status": response.status, "headers": headers})
             await send({"type": "websocket.http.response.body", "body": response.body})
@@ -220,8 +254,15 @@ class AAuthMiddleware:
 # ------------------------------------------------------------------------- ASGI parts
 
 
-async def _no_body() -> Message:
-    return {"type": "http.request", "body": b"", "more_body": False}
+def _check(scope: Scope, fields: Fields) -> None:
+    raw_path = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
+    names = [name for name, _ in fields]
+    check_unambiguous(scope.get("method", "GET"), raw_path.partition(b"?")[0].decode("latin-1"), scope["path"], names)
+
+
+def _held(match: Match) -> bool:
+    """Whether the invocation may be held until the person has decided, for which its body must be there."""
+    return match.rule.level is Level.AUTHORIZED and match.rule.delivery == "202"
 
 
 async def _never() -> Message:
@@ -256,7 +297,7 @@ def _sending(send: Send, decision: Decision, *, private: bool) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))
-            stated = b", ".join(value for name, value in headers if name.lower() == b"cache-control")
+            stated = b", ".join([value for name, value in headers if name.lower() == b"cache-control"])
             wanted = b"no-store" if decision.headers else _private(stated)
             if wanted != stated:
                 headers = [(name, value) for name, value in headers if name.lower() != b"cache-control"]
@@ -268,12 +309,29 @@ def _sending(send: Send, decision: Decision, *, private: bool) -> Send:
     return sending
 
 
+def _inviting(send: Send, invitation: Iterable[tuple[str, str]]) -> Send:
+    """A `send` that tells an unsigned caller, whom the application refuses or slows down, how to sign.
+
+    HTTP Signature Keys, Section 4.5: beside `WWW-Authenticate`, a payment challenge or `Retry-After`, which stay.
+    """
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] in _INVITING:
+            headers = list(message.get("headers", ()))
+            if not any(name.lower() == b"accept-signature-scheme" for name, _ in headers):
+                headers.extend((name.encode("ascii"), value.encode("ascii")) for name, value in invitation)
+                message = {**message, "headers": headers}
+        await send(message)
+
+    return sending
+
+
 def _private(stated: bytes) -> bytes:
     """`Cache-Control` as the application stated it, made private where it left that open."""
+    if not stated.strip():
+        return b"private"
     directives = {part.strip().partition(b"=")[0].lower() for part in stated.split(b",")}
-    if directives & {b"public", b"private", b"no-store"}:
-        return stated
-    return stated + b", private" if stated.strip() else b"private"
+    return stated if directives & {b"public", b"private", b"no-store"} else stated + b", private"
 
 
 class _Collecting:

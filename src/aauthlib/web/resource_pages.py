@@ -12,18 +12,20 @@ import json
 import secrets
 import unicodedata
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from html import escape
+from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, urlencode
 
 from ..base64url import b64url_decode, b64url_encode
+from ..effects import Clock
 from ..errors import AAuthError, ConfigurationError, Expired, InvalidCode, NotFound, ProblemError
 from ..http import Fields, Request, Response
 from ..identifiers import origin_of
-from ..resource import InteractionView, Limit, Resource
+from ..resource import InteractionView, Limit, RateLimiter
 
-__all__ = ["InteractionPage"]
+__all__ = ["InteractionPage", "PageHost", "Visit", "shown_line"]
 
 _VISIT_S = 1800.0
 _MAX_FIELD_LENGTH = 2048
@@ -59,8 +61,33 @@ dl{margin:0}dt{color:var(--soft);margin-top:.75rem}dd{margin:0;overflow-wrap:any
 _CSS_HASH = b64encode(hashlib.sha256(_CSS.encode()).digest()).decode()
 
 
+class _Named(Protocol):
+    @property
+    def name(self) -> str | None: ...
+
+
+class PageHost(Protocol):
+    """The server whose page this is: a `Resource`, or another role that has people sign in and decide."""
+
+    @property
+    def issuer(self) -> str: ...
+    @property
+    def prefix(self) -> str: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def limiter(self) -> RateLimiter: ...
+    @property
+    def sign_in(self) -> Callable[[str, str], Awaitable[str | None]] | None: ...
+    @property
+    def interactions(self) -> Any:
+        """`view`, `check_code`, `arrive`, `approve`, `deny` and `callback`, as `resource.Interactions` has them."""
+
+    def metadata(self) -> _Named: ...
+
+
 @dataclass(frozen=True, slots=True)
-class _Visit:
+class Visit:
     """What the page remembers of one browser at one interaction, in a signed cookie."""
 
     nonce: str
@@ -78,9 +105,13 @@ class InteractionPage:
     that lasts as long as this process.
     """
 
+    invitation = "An agent asks for access to your account here. Compare the code with the one your agent shows you."
+    agreed = "The agent has access now."
+    declined = "The agent gets no access."
+
     def __init__(
         self,
-        resource: Resource,
+        resource: PageHost,
         *,
         secret: bytes | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
@@ -112,7 +143,7 @@ class InteractionPage:
             return self._message(
                 "This code was used already", "The request is open in another browser. Finish it there.", 410
             )
-        visit = _Visit(b64url_encode(self._random_bytes(18)), self._resource.clock() + _VISIT_S, callback=callback)
+        visit = Visit(b64url_encode(self._random_bytes(18)), self._resource.clock() + _VISIT_S, callback=callback)
         return self._entry(view.handle, visit, code=query.get("code", ""))
 
     async def post(self, request: Request, handle: str, *, client: str = "") -> Response:
@@ -130,7 +161,7 @@ class InteractionPage:
         except ProblemError as error:
             return self._message("This request is closed", error.detail, error.status)
 
-    async def _sign_in(self, handle: str, visit: _Visit, form: dict[str, str], client: str) -> Response:
+    async def _sign_in(self, handle: str, visit: Visit, form: dict[str, str], client: str) -> Response:
         username, code = form.get("username", ""), form.get("code", "")
         limiter = self._resource.limiter
         buckets = (
@@ -151,7 +182,7 @@ class InteractionPage:
         arrived = replace(visit, nonce=b64url_encode(self._random_bytes(18)), user=user, username=username[:256])
         return _redirect(self._path + handle, [self._cookie(handle, arrived)])
 
-    async def _decide(self, handle: str, visit: _Visit, *, approved: bool) -> Response:
+    async def _decide(self, handle: str, visit: Visit, *, approved: bool) -> Response:
         if visit.user is None:
             raise NotFound("Sign in first.")
         interactions = self._resource.interactions
@@ -159,7 +190,7 @@ class InteractionPage:
         gone = [self._cookie(handle, None)]
         if visit.callback is not None:
             return _redirect(visit.callback if approved else _with_error(visit.callback, "access_denied"), gone)
-        text = "The agent has access now." if approved else "The agent gets no access."
+        text = self.agreed if approved else self.declined
         title = "Approved" if approved else "Declined"
         return self._message(title, f"{text} You can close this page and go back to your agent.", 200, gone)
 
@@ -167,7 +198,8 @@ class InteractionPage:
         if not value:
             return None
         try:
-            return await self._resource.interactions.callback(handle, value)
+            checked: str | None = await self._resource.interactions.callback(handle, value)
+            return checked
         except AAuthError:
             return None
 
@@ -176,7 +208,7 @@ class InteractionPage:
     def _mac(self, purpose: str, text: str) -> str:
         return b64url_encode(hmac.new(self._secret, f"{purpose}:{text}".encode(), "sha256").digest())
 
-    def _is_ours(self, request: Request, visit: _Visit, token: str) -> bool:
+    def _is_ours(self, request: Request, visit: Visit, token: str) -> bool:
         origin = request.headers.get("origin")
         if origin is not None and origin != self._resource.issuer:
             return False
@@ -189,7 +221,7 @@ class InteractionPage:
         name = f"aauth-{hashlib.sha256(handle.encode('utf-8', 'replace')).hexdigest()[:16]}"
         return f"__Secure-{name}" if self._secure else name
 
-    def _cookie(self, handle: str, visit: _Visit | None) -> tuple[str, str]:
+    def _cookie(self, handle: str, visit: Visit | None) -> tuple[str, str]:
         value, age = "", 0
         if visit is not None:
             fields = [handle, visit.nonce, visit.expires_at, visit.user, visit.username, visit.callback]
@@ -199,7 +231,7 @@ class InteractionPage:
         name, path = self._cookie_name(handle), quote(self._path + handle)
         return ("set-cookie", f"{name}={value}; Path={path}; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
 
-    def _visit(self, request: Request, handle: str) -> _Visit | None:
+    def _visit(self, request: Request, handle: str) -> Visit | None:
         wanted = self._cookie_name(handle)
         for cookie in ";".join(request.headers.get_all("cookie")).split(";"):
             name, _, value = cookie.strip().partition("=")
@@ -210,7 +242,7 @@ class InteractionPage:
                 continue
             owner, nonce, expires_at, user, username, callback = json.loads(b64url_decode(payload))
             if owner == handle and expires_at > self._resource.clock():
-                return _Visit(nonce, expires_at, user, username, callback)
+                return Visit(nonce, expires_at, user, username, callback)
         return None
 
     # ---------------------------------------------------------------- HTML
@@ -220,11 +252,11 @@ class InteractionPage:
         return self._resource.metadata().name or self._resource.issuer.partition("://")[2]
 
     def _entry(
-        self, handle: str, visit: _Visit, code: str = "", username: str = "", alert: str = "", status: int = 200
+        self, handle: str, visit: Visit, code: str = "", username: str = "", alert: str = "", status: int = 200
     ) -> Response:
         shown = f'<p class="alert" role="alert">{escape(alert)}</p>' if alert else ""
         body = f"""<h1>Sign in to {escape(self._name)}</h1>{shown}
-<p>An agent asks for access to your account here. Compare the code with the one your agent shows you.</p>
+<p>{escape(self.invitation)}</p>
 <form method="post" action="{escape(self._path + handle)}">
 <input type="hidden" name="csrf" value="{escape(self._mac("csrf", visit.nonce))}">
 <label for="code">Code</label>
@@ -238,16 +270,16 @@ class InteractionPage:
 </form>"""
         return self._page(f"Sign in to {self._name}", body, status, [self._cookie(handle, visit)], visit.callback)
 
-    def _consent(self, view: InteractionView, visit: _Visit) -> Response:
+    def _consent(self, view: InteractionView, visit: Visit) -> Response:
         provider = escape(view.agent_iss.partition("://")[2])
         if view.provider_name:
-            provider = f"{_line(view.provider_name)} <span class='soft'>({provider})</span>"
+            provider = f"{shown_line(view.provider_name)} <span class='soft'>({provider})</span>"
         scopes = "".join(
             f"<li>{_markdown(text) if text else ''}<code>{escape(value)}</code></li>" for value, text in view.scopes
         )
         body = f"""<h1>Give this agent access?</h1>
-<dl><dt>Agent</dt><dd>{_line(view.agent_sub)}</dd><dt>Run by</dt><dd>{provider}</dd>
-<dt>Your account</dt><dd>{_line(visit.username)} at {escape(self._name)}</dd></dl>
+<dl><dt>Agent</dt><dd>{shown_line(view.agent_sub)}</dd><dt>Run by</dt><dd>{provider}</dd>
+<dt>Your account</dt><dd>{shown_line(visit.username)} at {escape(self._name)}</dd></dl>
 <h2>It will be able to</h2><ul>{scopes}</ul>
 <p class="soft">Approve only what you started yourself. Nobody from {escape(self._name)} will ask you to.</p>
 <form method="post" action="{escape(self._path + view.handle)}">
@@ -311,7 +343,7 @@ def _with_error(callback: str, error: str) -> str:
     return f"{callback}{'&' if '?' in callback else '?'}{urlencode({'error': error})}"
 
 
-def _line(text: str) -> str:
+def shown_line(text: str) -> str:
     """One line of somebody else's text for a page, without characters that are not seen or that turn it around."""
     shown = "".join(" " if unicodedata.category(character)[0] == "C" else character for character in text)
     return escape(" ".join(shown.split())[:_MAX_LINE_LENGTH])

@@ -36,3 +36,39 @@ def requests(draw: st.DrawFn, *, query: bool = True, body: bool = True) -> Reque
         fields.append(("content-type", "application/octet-stream"))
     method = "POST" if content else draw(st.sampled_from(["GET", "DELETE", "OPTIONS"]))
     return Request(method, url, Fields(fields), content)
+
+
+_MEMBER = st.sampled_from(["a", "b=1", "c=2.50;p", 'a="x,  y"', "d=(a   b);q", "b=?0", "e=:AAE=:", "c=tok"])
+_WHITE = st.sampled_from(["", " ", "\t", "  "])
+NAMES = ("a", "b", "a%20b", "%C3%A9", "q~", "", "*")
+"""Names of query parameters, in the encoding of a form or in another that means the same."""
+
+
+@st.composite
+def rich_requests(draw: st.DrawFn) -> Request:
+    """A request with repeated, folded, empty and structured fields, and a query of a form."""
+    pairs = draw(
+        st.lists(st.tuples(st.sampled_from(NAMES), _QUERY.map(lambda text: text.replace("&", ""))), max_size=4)
+    )
+    query = "&".join(f"{name}={value}" if value else name for name, value in pairs)
+    fields = [("x-empty", draw(_WHITE))]
+    for _ in range(draw(st.integers(0, 3))):
+        value = draw(_VALUE) + draw(st.sampled_from(["", " \r\n \t folded", "\r\n\tfolded"]))
+        fields.append(("x-many", draw(_WHITE) + value + draw(_WHITE)))
+    for name in ("priority", "cdn-cache-control"):
+        for _ in range(draw(st.integers(0, 2))):
+            fields.append((name, (",".join(draw(st.lists(_MEMBER, min_size=1, max_size=3))))))
+    path = draw(st.sampled_from(["", "/", "/a%2Fb", "/a//b"]))
+    url = f"https://{draw(st.sampled_from(HOSTS))}{path}" + (f"?{query}" if pairs else "")
+    return Request(draw(st.sampled_from(["GET", "PUT"])), url, Fields(draw(st.permutations(fields))))
+
+
+def identifiers(*, response: bool = False) -> st.SearchStrategy[list[str]]:
+    """Component identifiers of such a request, or of the response to one."""
+    fields = ["x-many", "x-empty", '"x-many";bs', '"x-empty";bs', '"priority";sf', '"cdn-cache-control";sf', "x-absent"]
+    fields += [f'"{name}";key="{key}"' for name in ("priority", "cdn-cache-control") for key in ("a", "b", "c", "d")]
+    derived = ["@method", "@authority", "@path", "@query", "@scheme", "@target-uri", "@request-target"]
+    derived += [f'"@query-param";name="{name}"' for name in ("a", "b", "a%20b", "%C3%A9", "q%7E", "", "*")]
+    of_request = [name if name.startswith('"') else f'"{name}"' for name in (*fields, *derived)]
+    known = ["@status", *fields, *[f"{name};req" for name in of_request]] if response else fields + derived
+    return st.lists(st.sampled_from(known), unique=True, max_size=8)

@@ -7,20 +7,31 @@ from __future__ import annotations
 
 import datetime
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from http_message_signatures import HTTPMessageSigner, HTTPMessageVerifier, InvalidSignature, MappingKeyResolver
+from http_message_signatures import (
+    HTTPMessageSignaturesException,
+    HTTPMessageSigner,
+    HTTPMessageVerifier,
+    InvalidSignature,
+    MappingKeyResolver,
+    algorithms,
+)
 from http_message_signatures.algorithms import ED25519
-from hypothesis import given
+from hypothesis import given, settings
 
 from aauthlib.base64url import b64url_decode
 from aauthlib.errors import SignatureError
-from aauthlib.http import Fields, Request
-from aauthlib.httpsig.components import signature_base
+from aauthlib.http import Fields, Request, Response
+from aauthlib.httpsig import Context, content_digest
+from aauthlib.httpsig.components import component, signature_base, signature_params
+from aauthlib.httpsig.messages import MessagePolicy, SignatureParameters, select_signature, sign_message
 from aauthlib.httpsig.signature_key import dump
-from tests.interop.signing.messages import requests
+from aauthlib.keys import SigningKey
+from tests.interop.signing.messages import identifiers, requests, rich_requests
 from tests.interop.signing.parties import LEVELS, SCHEMES, URL, Parties, post
 
 pytestmark = [pytest.mark.interop, pytest.mark.spec("rfc9421#2.5", "rfc9421#3.1", "rfc9421#3.2")]
@@ -112,3 +123,153 @@ def test_both_build_the_same_signature_base(request_: Request) -> None:
         covered_component_ids=covered,
     )
     assert prepared.signature_base == signature_base(request_, covered, prepared.signature_params)
+
+
+# --------------------------------------------------------------------------- beyond the profile
+
+
+class Lines:
+    """Header lines as this peer reads them: every one, in order."""
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+
+    def items(self) -> list[tuple[str, str]]:
+        return list(self._fields)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name for name, _ in self._fields))
+
+    def __contains__(self, name: object) -> bool:
+        return str(name).lower() in self._fields
+
+
+def lines(request: Request) -> SimpleNamespace:
+    return SimpleNamespace(method=request.method, url=request.url, headers=Lines(request.headers))
+
+
+def their_base(message: SimpleNamespace, covered: list[str]) -> tuple[str, bytes] | None:
+    """`@signature-params` and the base as the peer builds them, or `None` when it refuses."""
+    try:
+        prepared = HTTPMessageSigner(signature_algorithm=ED25519).prepare(
+            message,
+            key_id=KEYID,
+            created=datetime.datetime.fromtimestamp(1_800_000_000, tz=datetime.UTC),
+            include_alg=False,
+            covered_component_ids=covered,
+        )
+    except HTTPMessageSignaturesException:
+        return None
+    return prepared.signature_params, prepared.signature_base
+
+
+def our_base(message: Request | Context, covered: list[str]) -> tuple[str, bytes] | None:
+    try:
+        names = [component(name) for name in covered]
+        params = signature_params(names, {"created": 1_800_000_000, "keyid": KEYID})
+        return params, signature_base(message, names, params)
+    except SignatureError:
+        return None
+
+
+def agree(ours: Request | Context, theirs: SimpleNamespace, covered: list[str]) -> None:
+    """Each component has one value or none for both sides, and those that have one make the same base."""
+    for name in covered:
+        assert our_base(ours, [name]) == their_base(theirs, [name])
+    had = [name for name in covered if our_base(ours, [name]) is not None]
+    together = our_base(ours, had)
+    assert together is not None and together == their_base(theirs, had)
+
+
+@pytest.mark.spec("rfc9421#2.1", "rfc9421#2.1.1", "rfc9421#2.1.2", "rfc9421#2.1.3", "rfc9421#2.2", "rfc9421#2.2.8")
+@settings(max_examples=300)
+@given(rich_requests(), identifiers())
+def test_both_build_the_same_base_of_any_component_of_a_request_or_both_refuse(
+    request_: Request, covered: list[str]
+) -> None:
+    agree(request_, lines(request_), covered)
+
+
+@pytest.mark.spec("rfc9421#2.4", "rfc9421#2.2.9")
+@settings(max_examples=200)
+@given(rich_requests(), rich_requests(), identifiers(response=True))
+def test_both_build_the_same_base_of_a_response_that_covers_its_request_or_both_refuse(
+    request_: Request, other: Request, covered: list[str]
+) -> None:
+    theirs = SimpleNamespace(status_code=201, headers=Lines(other.headers), request=lines(request_))
+    agree(Context(Response(201, other.headers), request_), theirs, covered)
+
+
+@pytest.mark.spec("rfc9421#2.2.8")
+@pytest.mark.parametrize(
+    ("query", "name"), [("a%20b=1", "a b"), ("q~=1", "q~"), ("a=%FF", "a"), ("%FF=1", "%EF%BF%BD")]
+)
+def test_it_takes_query_parameters_that_we_refuse(query: str, name: str) -> None:
+    """Should this fail, the peer was corrected: remove the line from docs/interop.md."""
+    request_, covered = Request("GET", f"{URL}?{query}"), [f'"@query-param";name="{name}"']
+    assert their_base(lines(request_), covered) is not None
+    assert our_base(request_, covered) is None
+
+
+ALGORITHMS = {
+    "Ed25519": algorithms.ED25519,
+    "ES256": algorithms.ECDSA_P256_SHA256,
+    "ES384": algorithms.ECDSA_P384_SHA384,
+    "PS512": algorithms.RSA_PSS_SHA512,
+    "RS256": algorithms.RSA_V1_5_SHA256,
+}
+BEYOND = ("@method", "@target-uri", "content-type", '"@query-param";name="a"', '"content-digest";key="sha-256"')
+
+
+@pytest.fixture(scope="module", params=ALGORITHMS)
+def key(request: pytest.FixtureRequest) -> SigningKey:
+    return SigningKey.generate(request.param, kid=KEYID)
+
+
+def known(key: SigningKey) -> MappingKeyResolver:
+    private = key._handle  # what this peer takes is what `cryptography` made
+    return MappingKeyResolver(public_keys={KEYID: private.public_key()}, private_keys={KEYID: private})
+
+
+@pytest.mark.spec("rfc9421#3.3")
+def test_it_verifies_a_plain_signature_of_every_algorithm(key: SigningKey) -> None:
+    sent = post().with_headers(content_digest=content_digest(post().body))
+    parameters = SignatureParameters(int(time.time()), KEYID, nonce="n", tag="interop")
+    signed = sign_message(sent, key, BEYOND, parameters)
+    verifier = HTTPMessageVerifier(signature_algorithm=ALGORITHMS[key.alg], key_resolver=known(key))
+    (result,) = verifier.verify(message(signed), expect_tag="interop", body=signed.body)
+    assert (result.nonce, len(result.covered_components)) == ("n", len(BEYOND) + 1)
+    with pytest.raises(InvalidSignature):
+        verifier.verify(message(Request("PUT", signed.url, signed.headers)), expect_tag="interop")
+
+
+@pytest.mark.spec("rfc9421#3.2")
+def test_both_verify_a_signature_whose_field_was_spelled_anew_on_the_way(key: SigningKey) -> None:
+    signed = sign_message(post(), key, BEYOND[:4], SignatureParameters(int(time.time()), KEYID, tag="interop"))
+    field = (
+        (signed.headers.get("signature-input") or "").replace('" "', '"   "').replace(";", ";  ").replace("=(", "=( ")
+    )
+    spaced = signed.with_headers(signature_input=field)
+    assert field != signed.headers.get("signature-input")
+    select_signature(spaced, MessagePolicy(), now=time.time()).verify(key.public)
+    verifier = HTTPMessageVerifier(signature_algorithm=ALGORITHMS[key.alg], key_resolver=known(key))
+    assert verifier.verify(message(spaced), expect_tag="interop")
+
+
+@pytest.mark.spec("rfc9421#3.3")
+def test_we_verify_a_plain_signature_of_every_algorithm(key: SigningKey) -> None:
+    sent = message(post())
+    HTTPMessageSigner(signature_algorithm=ALGORITHMS[key.alg], key_resolver=known(key)).sign(
+        sent,
+        key_id=KEYID,
+        created=datetime.datetime.fromtimestamp(int(time.time()), tz=datetime.UTC),
+        tag="interop",
+        covered_component_ids=BEYOND,
+        body=post().body,
+    )
+    arrived = Request("POST", post().url, Fields(sent.headers), post().body)
+    policy = MessagePolicy(components=BEYOND, tag="interop", parameters=("created", "keyid", "alg"))
+    select_signature(arrived, policy, now=time.time()).verify(key.public)
+    moved = Request("POST", post().url + "&b=c", arrived.headers, arrived.body)
+    with pytest.raises(SignatureError):
+        select_signature(moved, policy, now=time.time()).verify(key.public)

@@ -89,7 +89,9 @@ class Parties:
         body = {"resource": self.resource, "capabilities": ["interaction"], **body}
         return self.signed("POST", f"{self.ps}/person-token", body)
 
-    def ask_auth_token(self, person_token: str, scope: str, **body: Any) -> Request:
+    def ask_auth_token(
+        self, person_token: str, scope: str, *, access_server: str | None = None, **body: Any
+    ) -> Request:
         """`person_token` as the person server issued it."""
         resource_token = issue_resource_token(
             self.resource_key,
@@ -98,6 +100,7 @@ class Parties:
             jti=secrets.token_hex(8),
             now=self.clock(),
             scope=scope.split(),
+            access_server=access_server,
         )
         body = {
             "resource_token": resource_token,

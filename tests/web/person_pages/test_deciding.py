@@ -289,11 +289,11 @@ async def test_a_disconnected_agent_has_to_ask_again(site: Site, browser: Browse
     await site.person_token()
     await browser.get("/")
     assert "Act as you" in browser.text
-    response = await browser.submit("/agents/disconnect")
-    assert response.status_code == 303
-    await browser.get(response.headers["location"])
-    assert "No agent acts for you yet" in browser.text
+    await browser.submit("/agents/disconnect")
     assert "disconnected" in browser.text
+    assert "calendar.example It takes no such notice" in browser.text
+    await browser.get("/")
+    assert "No agent acts for you yet" in browser.text
 
 
 @pytest.mark.spec("#incremental-consent")

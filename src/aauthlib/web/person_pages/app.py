@@ -135,6 +135,8 @@ def _endpoint(
 
 
 async def _answer(visit: Visit, *, get: Handler | None, post: Handler | None, public: bool) -> Response:
+    if "\0" in visit.request.scope["path"]:
+        raise NotFound("No page has a NUL in its address, and not every store can look for one.")
     if visit.request.method == "POST" and post is not None:
         await _read_post(visit, public=public)
         return await post(visit)

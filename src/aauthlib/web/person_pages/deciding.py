@@ -127,7 +127,8 @@ async def decide(visit: Visit) -> Response:
             callback = await server.deny(view.digest, person_id=person_id)
         elif decision == "approve":
             asked = {line.value for line in view.scopes}
-            ticked = asked.intersection(visit.form.get_all("scope"))
+            # An access server decides about the whole request, so the page offers no part of it.
+            ticked = asked if view.access_server else asked.intersection(visit.form.get_all("scope"))
             if asked and not ticked:
                 error = "You unticked everything. Tick what the agent may do, or choose “Don’t allow”."
                 return _consent_page(visit, view, status=400, error=error)

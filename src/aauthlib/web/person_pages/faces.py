@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...person.cascade import RECORDED, UNAVAILABLE, UNSUPPORTED, RevocationOutcome
 from ...person.consent import ConnectedAgent, ConsentView, Grant
 
-__all__ = ["AgentCard", "Place", "agent_cards", "serving", "sharing"]
+__all__ = [
+    "AgentCard",
+    "Place",
+    "PlaceTold",
+    "ServiceCard",
+    "agent_cards",
+    "places_told",
+    "service_cards",
+    "serving",
+    "sharing",
+]
 
 #: Claims in words; claims of one kind are said once.
 _CLAIMS = {
@@ -62,19 +73,61 @@ class AgentCard:
     places: tuple[Place, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceCard:
+    """A resource that may act as an agent for agents that call it (#call-chaining), with what it may do."""
+
+    service: str
+    places: tuple[Place, ...]
+
+
 def agent_cards(agents: Sequence[ConnectedAgent], grants: Sequence[Grant]) -> list[AgentCard]:
     """Each agent with its grants, by resource and account."""
+    found = _places(grants)
+    return [AgentCard(agent, found.get((agent.iss, agent.sub), ())) for agent in agents]
+
+
+def service_cards(grants: Sequence[Grant]) -> list[ServiceCard]:
+    """Each resource that was allowed something down a chain; such grants name no agent."""
+    return [ServiceCard(iss, places) for (iss, sub), places in _places(grants).items() if not sub]
+
+
+def _places(grants: Sequence[Grant]) -> dict[tuple[str, str], tuple[Place, ...]]:
+    """Grants by agent, then by resource and account."""
     by_agent: dict[tuple[str, str], dict[tuple[str, str], list[Grant]]] = {}
     for grant in sorted(grants, key=lambda each: (each.resource, each.account or "", each.scope or "")):
         places = by_agent.setdefault((grant.agent_iss, grant.agent_sub), {})
         places.setdefault((grant.resource, grant.account or ""), []).append(grant)
+    return {
+        agent: tuple(Place(resource, account or None, tuple(found)) for (resource, account), found in places.items())
+        for agent, places in by_agent.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceTold:
+    """A resource or access server, and what came of telling it that access ended."""
+
+    name: str
+    text: str
+    told: bool
+
+
+_TOLD = "It was told, and ends the access."
+_REASONS = {
+    UNSUPPORTED: "It takes no such notice. The access there ends by itself, within the hour.",
+    UNAVAILABLE: "It could not be reached. The access there ends by itself, within the hour.",
+}
+
+
+def places_told(outcomes: Sequence[RevocationOutcome]) -> list[PlaceTold]:
+    """What came of it everywhere, each place once and by its worst outcome, in the order of their names."""
+    worst: dict[str, str | None] = {}
+    for outcome in outcomes:
+        own = None if outcome.outcome == RECORDED else outcome.outcome
+        for name, error in ((outcome.resource, own), *outcome.downstream):
+            worst[name] = worst.get(name) or error
     return [
-        AgentCard(
-            agent,
-            tuple(
-                Place(resource, account or None, tuple(found))
-                for (resource, account), found in by_agent.get((agent.iss, agent.sub), {}).items()
-            ),
-        )
-        for agent in agents
+        PlaceTold(name, _TOLD if error is None else _REASONS.get(error, _REASONS[UNAVAILABLE]), error is None)
+        for name, error in sorted(worst.items())
     ]

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from ...person.cascade import RECORDED
 from ..pages import PageError
-from .faces import agent_cards
+from .faces import agent_cards, places_told, service_cards
 from .visit import Visit
 
 __all__ = ["disconnect", "forget", "show_home"]
 
 _SAVED = {
     "disconnected": "The agent was disconnected. It acts for you no more.",
-    "disconnected-untold": (
-        "The agent was disconnected, but not every resource could be told. There it may act until its access ends, "
-        "within the hour."
-    ),
     "forgotten": "The permission was taken back. The agent has to ask you again.",
 }
 
@@ -24,11 +19,13 @@ _SAVED = {
 async def show_home(visit: Visit) -> Response:
     """GET /."""
     server, person_id = visit.site.server, visit.person.person_id
+    grants = await server.grants(person_id)
     return visit.page(
         "home.html",
         saved=_SAVED.get(visit.request.query_params.get("saved", "")),
         waiting=await server.pending_for(person_id),
-        cards=agent_cards(await server.agents(person_id), await server.grants(person_id)),
+        cards=agent_cards(await server.agents(person_id), grants),
+        services=service_cards(grants),
     )
 
 
@@ -36,8 +33,9 @@ async def disconnect(visit: Visit) -> Response:
     """POST /agents/disconnect: the agent acts for this person no more."""
     agent = (visit.form.get("iss"), visit.form.get("sub"))
     outcomes = await visit.site.server.disconnect(visit.person.person_id, agent)
-    told_all = all(outcome.outcome == RECORDED for outcome in outcomes)
-    return visit.redirect(f"/?saved={'disconnected' if told_all else 'disconnected-untold'}")
+    if all(outcome.complete for outcome in outcomes):
+        return visit.redirect("/?saved=disconnected")
+    return visit.page("disconnected.html", agent=agent, places=places_told(outcomes))
 
 
 async def forget(visit: Visit) -> Response:

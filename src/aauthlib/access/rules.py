@@ -1,0 +1,171 @@
+"""Declarative rules in TOML: the first that matches decides, and nothing matching is a denial.
+
+A rule that demands something and whose demand is met is passed over, so that rules read from top to bottom like the
+steps of an exchange. What a person server says of its people (`tenant`, `claims`) may only be looked at together with
+which person server says it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import ConfigurationError
+from .conditions import Condition, Pattern, read_conditions
+from .decisions import (
+    Allow,
+    AskClaims,
+    AskQuestion,
+    Decision,
+    Deny,
+    Narrow,
+    NeedApproval,
+    NeedInteraction,
+    NeedPayment,
+    Verdict,
+)
+from .facts import Facts
+
+__all__ = ["Rule", "RulesPolicy"]
+
+_TOP = {"version", "rule"}
+_MEMBERS = {
+    "allow": set[str](),
+    "narrow": {"scope"},
+    "deny": {"reason"},
+    "claims": {"claims"},
+    "question": {"question", "options"},
+    "interaction": set[str](),
+    "approval": {"by"},
+    "payment": {"amount", "currency", "description"},
+}
+_NO_RULE = "No rule of this access server allows the request."
+_MAX_RULES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: when it applies, and what it decides."""
+
+    name: str
+    kind: str
+    values: Mapping[str, Any]
+    conditions: tuple[Condition, ...]
+
+    def decide(self, facts: Facts) -> Decision | None:
+        """The decision when the rule applies; `None` when it does not, or when what it demands was done."""
+        if not all(condition(facts) for condition in self.conditions):
+            return None
+        values = self.values
+        match self.kind:
+            case "allow":
+                return Allow()
+            case "narrow":
+                granted = tuple(v for v in facts.scope if any(pattern.matches(v) for pattern in values["scope"]))
+                return Narrow(granted) if granted else None
+            case "deny":
+                return Deny(values.get("reason", "The policy of this access server refuses the request."))
+            case "claims":
+                missing = tuple(name for name in values["claims"] if name not in facts.claims_asked)
+                return AskClaims(missing) if missing else None
+            case "question":
+                asked = values["question"] in facts.answers
+                return None if asked else AskQuestion(values["question"], tuple(values.get("options", ())))
+            case "interaction":
+                return None if facts.bound_user is not None else NeedInteraction()
+            case "approval":
+                return None if facts.approved_by is not None else NeedApproval(values.get("by", ""))
+            case _:
+                return None if facts.paid else NeedPayment(**values)
+
+
+class RulesPolicy:
+    """Rules, the first of which that matches decides."""
+
+    def __init__(self, rules: tuple[Rule, ...], *, version: str) -> None:
+        self.rules, self._version = rules, version
+
+    @property
+    def version(self) -> str:
+        return self._version
+
+    async def decide(self, facts: Facts) -> Verdict:
+        for rule in self.rules:
+            decision = rule.decide(facts)
+            if decision is not None:
+                return Verdict(decision, rule=rule.name, version=self._version)
+        return Verdict(Deny(_NO_RULE), rule="(no rule)", version=self._version)
+
+    @classmethod
+    def read(cls, text: str) -> RulesPolicy:
+        """Read rules from TOML. Raises `ConfigurationError`, naming the rule and what is wrong with it."""
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigurationError(f"The policy is not TOML: {error}.") from error
+        _no_others(document, _TOP, "The policy")
+        version = document.get("version", "")
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        entries = document.get("rule", [])
+        if not isinstance(version, str) or not isinstance(entries, list) or len(entries) > _MAX_RULES:
+            raise ConfigurationError(f"version is a string, and rule a list of at most {_MAX_RULES} tables.")
+        rules = tuple(_rule(entry, number) for number, entry in enumerate(entries, start=1))
+        return cls(rules, version=f"{version}+{digest}" if version else digest)
+
+
+def _rule(entry: object, number: int) -> Rule:
+    if not isinstance(entry, dict):
+        raise ConfigurationError(f"Rule {number} is not a table.")
+    name = entry.get("name", f"rule {number}")
+    if not isinstance(name, str) or not 0 < len(name) <= 200:
+        raise ConfigurationError(f"The name of rule {number} is a string of at most 200 characters.")
+    where, kind = f"Rule {number} ({name})", entry.get("decision")
+    if not isinstance(kind, str) or kind not in _MEMBERS:
+        raise ConfigurationError(f"{where} needs a decision: {', '.join(_MEMBERS)}.")
+    _no_others(entry, {"name", "decision", "when", "any_person_server"} | _MEMBERS[kind], where)
+    values = {member: _value(member, entry[member], where) for member in _MEMBERS[kind] if member in entry}
+    required = {"narrow": "scope", "claims": "claims", "question": "question", "payment": "amount"}.get(kind)
+    if required is not None and required not in values:
+        raise ConfigurationError(f"{where} needs {required}.")
+    if kind == "payment" and "currency" not in values:
+        raise ConfigurationError(f"{where} needs currency.")
+    conditions = read_conditions(entry.get("when", {}), where, any_person_server=entry.get("any_person_server") is True)
+    rule = Rule(name, kind, values, conditions)
+    # What the decision itself refuses (asking for sub, an amount that is none) is found now, not at the first request.
+    try:
+        _sample(rule)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error.detail}") from error
+    return rule
+
+
+def _sample(rule: Rule) -> None:
+    values = rule.values
+    match rule.kind:
+        case "claims":
+            AskClaims(values["claims"])
+        case "question":
+            AskQuestion(values["question"], tuple(values.get("options", ())))
+        case "payment":
+            NeedPayment(**values)
+
+
+def _value(member: str, value: object, where: str) -> Any:
+    if member in ("scope", "claims", "options"):
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ConfigurationError(f"{where}: {member} is a list of strings.")
+        return tuple(map(Pattern, value)) if member == "scope" else tuple(value)
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{where}: {member} is a string.")
+    return value
+
+
+def _no_others(table: Mapping[str, object], known: set[str], where: str) -> None:
+    unknown = sorted(set(table) - known)
+    if unknown:
+        near = "" if not re.match("whe|cond|if", unknown[0]) else " Conditions stand in [rule.when]."
+        raise ConfigurationError(f"{where} has no member {', '.join(unknown)}.{near}")

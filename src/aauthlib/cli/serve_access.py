@@ -1,0 +1,97 @@
+"""`aauth serve access`: an access server on SQLite (or PostgreSQL), with its policy in a file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from ..access import Facts, PolicyFile, Trust, Verdict
+from ..access.decisions import name_of
+from ..errors import ConfigurationError
+from ..identifiers import server_identifier
+from ..web.access import build_access_app
+from .screen import Screen, safe
+from .serving import Running, serve_one
+
+__all__ = ["parse_trust", "serve_access_server"]
+
+
+def serve_access_server(
+    screen: Screen,
+    issuer: str,
+    policy_file: Path,
+    database: str,
+    host: str,
+    port: int,
+    title: str | None,
+    trusted: Sequence[str],
+    resources: Sequence[str],
+    record: Path | None,
+    dev: bool,
+) -> int:
+    """Run an access server until it is stopped."""
+    server_identifier(issuer, dev=dev)
+    trust = parse_trust(trusted, dev=dev)
+    guarded = [server_identifier(resource, dev=dev) for resource in resources]
+    policy = PolicyFile(policy_file, clock=time.time)
+
+    async def main() -> None:
+        app = await build_access_app(
+            database,
+            issuer,
+            policy,
+            dev=dev,
+            name=title,
+            trust=trust,
+            resources=guarded or None,
+            on_decision=_recorder(record) if record is not None else None,
+        )
+        screen.say(f"[bold]Access server[/] {safe(issuer)}, on http://{host}:{port}")
+        screen.say(f"  policy: {safe(str(policy_file))}, version {safe(policy.version)}; read again when it changes")
+        known = ", ".join(trust.person_servers) or "none; every one is met as a stranger"
+        screen.say(f"  person servers known in advance: {safe(known)}")
+        screen.say(f"  decides for: {safe(', '.join(guarded) or 'every resource that names this server')}")
+        if not dev:
+            screen.say(
+                f"  Put a TLS proxy in front that serves {safe(issuer)} and passes the request target unchanged."
+            )
+        await serve_one(Running(app, host, port), lambda: screen.say("Listening. Ctrl-C stops it."))
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main())
+    return 0
+
+
+def parse_trust(values: Sequence[str], *, dev: bool = False) -> Trust:
+    """`https://ps.example` trusts it for everybody, `https://ps.example=corp,lab` for two of its organisations.
+
+    Raises `InvalidIdentifier` or `ConfigurationError`.
+    """
+    servers: dict[str, frozenset[str] | None] = {}
+    for value in values:
+        issuer, separator, tenants = value.partition("=")
+        names = frozenset(name.strip() for name in tenants.split(",") if name.strip())
+        if separator and not names:
+            raise ConfigurationError(f"--trust {value}: name at least one tenant after the =, or leave it out.")
+        servers[server_identifier(issuer, dev=dev)] = names if separator else None
+    return Trust(servers)
+
+
+def _recorder(path: Path) -> Callable[[Facts, Verdict], None]:
+    """Appends each request and its decision to a file that only its owner reads, for `aauth policy test`."""
+
+    def write(facts: Facts, verdict: Verdict) -> None:
+        line = msgspec.json.encode({**facts.document(), "expect": name_of(verdict.decision)}) + b"\n"
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+
+    return write

@@ -1,0 +1,324 @@
+"""The person server between agent and access server (#ps-as-federation): one step at a time, driven by polls.
+
+What stands between two steps is in the store, so that a restart, or another process, goes on where the last one was. No
+step runs without somebody waiting for it: the agent that polls, or the person who has just agreed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+import msgspec
+
+from ..deferred.machine import State
+from ..deferred.pending import Completion, Pending, accepted_response
+from ..effects import Flow
+from ..errors import (
+    AAuthError,
+    AsUnreachable,
+    Denied,
+    Expired,
+    ProblemError,
+    Revoked,
+    TemporarilyUnavailable,
+    UserUnreachable,
+)
+from ..http import Response, json_response
+from ..messages.identity_scopes import released_claims
+from ..messages.requirement import APPROVAL, CLARIFICATION, INTERACTION, Requirement
+from ..store.person_records import FederatedToken, Federation
+from .asked import Asked
+from .callbacks import with_parameters
+from .core import PersonServerCore
+from .federation import Delivered, Exchange, Expected, Settlement, Waiting
+
+__all__ = ["Federating", "StillWaiting", "asks_agent"]
+
+_AT_ONCE = 64
+_MAX_ENDED = 1000
+#: How long the page of a person who has agreed may wait for an access server, in seconds.
+_PAGE_WAIT_S = 8.0
+_MAX_WAIT_S = 25
+_MAX_QUESTIONS = 5
+_MAX_FAILURES = 3
+#: How long one process may have the turn; longer than any step can take.
+_LEASE_S = 180.0
+
+
+class StillWaiting(Exception):
+    """Not an error: the access server has not decided, and this is what the agent is answered."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__("The access server has not decided.")
+        self.response = response
+
+
+class Federating(PersonServerCore):
+    """Asks access servers for what they, not this server, decide."""
+
+    def __init__(self, *, settlement: Settlement | None = None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.settlement = settlement
+        self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
+        #: How requests ended at their access servers, until the agent has fetched it: in memory only, these are tokens.
+        self._ended: OrderedDict[str, Completion | ProblemError] = OrderedDict()
+        self._at_once = 0
+
+    async def start_federation(self, digest: str, asked: Asked, tokens: Mapping[str, str], tokens_exp: float) -> None:
+        """Keep what is to be presented to the access server once the person has agreed."""
+        await self.store.start_federation(
+            digest, access_server=str(asked.access_server), tokens=tokens, tokens_exp=tokens_exp
+        )
+
+    async def complete_federated(self, pending: Pending, url: str, *, wait_s: int) -> Completion:
+        """The access server's auth token, if it can be had now. Raises `StillWaiting`, or what ended it."""
+        asked = Asked.of(pending.request)
+        outcome = await self.federate(pending, asked, wait_s=min(wait_s, _MAX_WAIT_S))
+        if isinstance(outcome, ProblemError):
+            raise outcome
+        if isinstance(outcome, Completion):
+            return outcome
+        raise StillWaiting(self.waiting_response(outcome, pending, asked, url))
+
+    async def federate(
+        self, pending: Pending, asked: Asked, *, wait_s: int = 0, answer: str | None = None
+    ) -> Completion | ProblemError | Federation:
+        """Take one step, unless it is not time for one. Returns how it ended, or how it stands.
+
+        `answer` is the agent's, to the question that waits for one. An end that the agent has not fetched is lost with
+        the process; the access server is then asked again. Raises `TemporarilyUnavailable`.
+        """
+        digest = pending.digest
+        lock, users = self._turns.get(digest, (asyncio.Lock(), 0))
+        self._turns[digest] = (lock, users + 1)
+        try:
+            async with lock:
+                ended = self._ended.get(digest)
+                if ended is not None:
+                    return ended
+                outcome = await self._step(pending, asked, wait_s=wait_s, answer=answer)
+                if not isinstance(outcome, Federation):
+                    self._ended[digest] = outcome
+                    while len(self._ended) > _MAX_ENDED:
+                        self._ended.popitem(last=False)
+                return outcome
+        finally:
+            lock, users = self._turns[digest]
+            if users <= 1:
+                del self._turns[digest]
+            else:
+                self._turns[digest] = (lock, users - 1)
+
+    async def start_when_granted(self, digest: str) -> bool:
+        """The person has agreed: ask the access server now, since it may want the person on a page of its own.
+
+        Returns whether it does.
+        """
+        pending = await self.store.get_pending(digest)
+        if pending is None or pending.state is not State.GRANTED:
+            return False
+        asked = Asked.of(pending.request)
+        if asked.access_server is None:
+            return False
+        try:
+            outcome = await asyncio.wait_for(self.federate(pending, asked), _PAGE_WAIT_S)
+        except (TimeoutError, TemporarilyUnavailable):
+            return False  # The agent's poll asks again.
+        return isinstance(outcome, Federation) and _waits(outcome).interaction_url is not None
+
+    async def page_of_access_server(self, pending: Pending, asked: Asked) -> str | None:
+        """Where the access server wants the person, with its code, while it does."""
+        if asked.access_server is None or pending.state is not State.GRANTED:
+            return None
+        record = await self.store.federation(pending.digest)
+        waits = _waits(record) if record is not None else Waiting()
+        if waits.interaction_url is None:
+            return None
+        return with_parameters(waits.interaction_url, code=waits.interaction_code or "")
+
+    async def withdraw_federated(self, digest: str, asked: Asked) -> None:
+        """Tell the access server that nobody waits any more, if it can be told."""
+        self._ended.pop(digest, None)
+        record = await self.store.federation(digest)
+        if record is not None and record.location is not None:
+            try:
+                await self.run(self._exchange(asked, (), {}).withdraw(record.location))
+            except AAuthError:
+                return  # Its pending request times out there by itself.
+
+    # ------------------------------------------------------------------ one step
+
+    async def _step(
+        self, pending: Pending, asked: Asked, *, wait_s: int, answer: str | None
+    ) -> Completion | ProblemError | Federation:
+        now, digest = self.clock(), pending.digest
+        record = await self.store.federation(digest)
+        if record is None:
+            return AsUnreachable("What was to be presented to the access server is lost; ask again.")
+        waits = _waits(record)
+        if (waits.question is not None and answer is None) or (record.due_at > now and answer is None):
+            return record
+        if self._at_once >= _AT_ONCE:
+            raise TemporarilyUnavailable("Too many requests are with access servers just now.", retry_after_s=5)
+        if not await self.store.claim_federation(digest, now=now, until=now + _LEASE_S):
+            return record
+        changes: dict[str, Any] = {}
+        self._at_once += 1
+        try:
+            outcome = await self._ask_server(pending, asked, record, wait_s=wait_s, answer=answer)
+            if isinstance(outcome, Waiting):
+                outcome = await self._judge(outcome, record, asked, changes)
+        except ProblemError as error:
+            changes["tokens"] = None
+            return error
+        finally:
+            self._at_once -= 1
+            # Shielded, since a poller that hangs up must not leave the turn taken.
+            await asyncio.shield(self.store.save_federation(digest, **changes))
+        if isinstance(outcome, Delivered):
+            return self._completion(pending, asked, outcome, record)
+        fresh = await self.store.federation(digest)
+        return fresh if fresh is not None else record
+
+    async def _ask_server(
+        self, pending: Pending, asked: Asked, record: Federation, *, wait_s: int, answer: str | None
+    ) -> Delivered | Waiting:
+        decision = pending.decision
+        profile = await self.store.profile(str(decision["granted_by"]))
+        scopes = [str(value) for value in decision["scopes"]]
+        exchange = self._exchange(asked, scopes, released_claims(scopes, profile))
+        flow: Flow[Delivered | Waiting]
+        if record.location is not None:
+            flow = (
+                exchange.poll(record.location, wait_s=wait_s)
+                if answer is None
+                else exchange.reply(record.location, answer)
+            )
+        else:
+            await self._check_presentable(asked, record)
+            flow = exchange.start(record.tokens or {}, wait_s=wait_s)
+        return await self.run(flow)
+
+    async def _check_presentable(self, asked: Asked, record: Federation) -> None:
+        """A revoked or expired token must not be presented (#ps-to-as-token-request, #revocation-cascade)."""
+        if record.tokens is None or record.tokens_exp <= self.clock() or asked.not_after <= self.clock():
+            raise Expired("The resource token expired before the request could go to the access server; call again.")
+        if asked.presented_jti is None:
+            return  # An auth token of the access server itself: it knows better than we do.
+        if not await self.store.record_presentation(
+            asked.presented_jti,
+            access_server=record.access_server,
+            agent=asked.root or asked.agent_id,
+            exp=asked.presented_exp or asked.not_after,
+        ):
+            raise Revoked("The presented token was revoked; obtain a fresh person token.")
+
+    async def _judge(self, waiting: Waiting, record: Federation, asked: Asked, changes: dict[str, Any]) -> Waiting:
+        """Whether going on waiting makes sense. Raises what ends the request; fills `changes` with what to keep."""
+        failures = record.failures + 1 if waiting.failed else 0
+        questions = record.questions + (1 if waiting.question is not None else 0)
+        if failures >= _MAX_FAILURES:
+            raise AsUnreachable("The access server stopped answering. Ask again later with a fresh resource token.")
+        if waiting.location is not None and (waiting.question or waiting.interaction_url):
+            if waiting.question is not None and CLARIFICATION not in asked.capabilities:
+                await self._give_up(asked, waiting.location)
+                raise Denied("The access server asks a question, and the agent declared no clarification capability.")
+            if questions > _MAX_QUESTIONS:
+                await self._give_up(asked, waiting.location)
+                raise Denied("The access server asks more questions than this person server passes on.")
+        kept = _waits(record) if waiting.failed else waiting
+        changes.update(
+            failures=failures,
+            questions=questions,
+            due_at=self.clock() + waiting.pause_s,
+            waits_for=msgspec.to_builtins(kept),
+        )
+        if waiting.location is not None:
+            changes.update(location=waiting.location, tokens=None)
+        return waiting
+
+    async def _give_up(self, asked: Asked, location: str) -> None:
+        try:
+            await self.run(self._exchange(asked, (), {}).withdraw(location))
+        except AAuthError:
+            return  # It is told as a courtesy; what the agent hears does not depend on it.
+
+    def _exchange(self, asked: Asked, scopes: Any, claims: Mapping[str, Any]) -> Exchange:
+        expected = Expected(
+            person_server=self.issuer,
+            access_server=str(asked.access_server),
+            aud=asked.resource,
+            sub=str(asked.sub),
+            cnf=asked.key,
+            scope=frozenset(asked.scope) & frozenset(scopes),
+            account=asked.account,
+            not_after=asked.not_after,
+        )
+        return Exchange(
+            expected,
+            sign=self.signed,
+            clock=self.clock,
+            policy=self.policy,
+            claims=claims,
+            settlement=self.settlement,
+        )
+
+    def _completion(self, pending: Pending, asked: Asked, delivered: Delivered, record: Federation) -> Completion:
+        token, now = delivered.token, self.clock()
+        presented = (None, asked.presented_jti) if asked.presented_jti else (record.access_server, asked.stepped_up_jti)
+        issued = FederatedToken(
+            iss=token.iss,
+            jti=token.jti,
+            aud=token.aud,
+            exp=token.exp,
+            agent=asked.agent_id,
+            person_id=str(pending.decision["granted_by"]),
+            sub=token.sub,
+            presented=(presented[0], str(presented[1])),
+            subagent=asked.subagent,
+            scope=" ".join(token.scope or ()),
+            upstream=asked.upstream_id,
+            root=asked.root,
+            issued_at=now,
+        )
+        document = {"auth_token": token.raw, "expires_in": max(0, int(token.exp - now))}
+        return Completion(json_response(200, document), issued)
+
+    # ------------------------------------------------------------------ what the agent is told meanwhile
+
+    def waiting_response(self, record: Federation, pending: Pending, asked: Asked, url: str) -> Response:
+        """The `202` of a request that is with the access server. Raises `UserUnreachable`."""
+        waits = _waits(record)
+        requirement, body, status = None, dict[str, Any](), "pending"
+        if waits.question is not None:
+            requirement = Requirement(CLARIFICATION)
+            question = waits.question
+            body = {"clarification": question.text}
+            if question.options:
+                body["options"] = list(question.options)
+            if question.timeout_s is not None:
+                body["timeout"] = question.timeout_s
+        elif waits.interaction_url is not None:
+            if not pending.decision.get("remembered"):
+                status = "interacting"  # The person is on this server's page, which sends them on.
+            elif INTERACTION not in asked.capabilities:
+                raise UserUnreachable("The access server needs the person, and the agent cannot send them to a URL.")
+            else:
+                requirement = Requirement(INTERACTION, url=waits.interaction_url, code=waits.interaction_code)
+        elif waits.approval:
+            requirement = Requirement(APPROVAL)
+        pause_s = 0 if waits.question is not None else max(1, ceil(record.due_at - self.clock()))
+        return accepted_response(url, status=status, requirement=requirement, retry_after_s=pause_s, body=body)
+
+
+def _waits(record: Federation) -> Waiting:
+    return msgspec.convert(dict(record.waits_for), Waiting) if record.waits_for is not None else Waiting()
+
+
+def asks_agent(record: Federation) -> bool:
+    """Whether a question of the access server waits for the agent's answer."""
+    return _waits(record).question is not None

@@ -1,0 +1,139 @@
+"""Opening pending requests, and what is verified before and after (#ps-token-endpoint, #deferred-responses).
+
+The tokens beside the resource token, the bounds on what one agent may have open, and whether what a request hangs on
+still stands when its answer is fetched.
+"""
+
+from __future__ import annotations
+
+from ..deferred.pending import Opened, Pending
+from ..errors import (
+    AAuthError,
+    InvalidPresentedToken,
+    RateLimited,
+    Revoked,
+    RevokedSubagentToken,
+    UserUnreachable,
+    as_parameter_error,
+)
+from ..http import Response
+from ..messages.bodies import RequestContext
+from ..messages.requirement import INTERACTION
+from ..tokens import AgentToken, AuthToken, PersonToken, verify
+from ..tokens.checks import check_subagent_token
+from .asked import Asked
+from .core import owner_of
+from .federating import Federating
+from .limits import MAX_OPEN_PER_AGENT, MAX_OPEN_PER_PROVIDER
+from .upstream import Upstream, verify_upstream
+
+__all__ = ["Opening"]
+
+
+class Opening(Federating):
+    """What the token endpoints share."""
+
+    async def own_request(self, agent: AgentToken, pending_id: str) -> Pending:
+        """The pending request, if `agent` started it. Raises `NotFound`, `Gone`, or as `check_person_server` does."""
+        pending = await self.pending.find(pending_id, owner=owner_of(agent))
+        if pending.request.get("upstream") is None:
+            self.check_person_server(agent)
+        return pending
+
+    async def check_step_up(self, presented: PersonToken | AuthToken, access_server: str) -> None:
+        """On a step-up in four-party the presented auth token is the access server's own, got through this server.
+
+        Otherwise its access could not be ended by revoking what this server presented (#revocation-cascade).
+        """
+        if presented.iss != access_server or await self.store.federated(presented.iss, presented.jti) is None:
+            raise InvalidPresentedToken("The presented token is not one this server obtained from that access server.")
+
+    async def upstream_of(self, body: RequestContext, agent: AgentToken) -> Upstream | None:
+        """Verify `upstream_token`; without one the agent must be one of this person server."""
+        if body.upstream_token is None:
+            self.check_person_server(agent)
+            return None
+        return await verify_upstream(self, body.upstream_token, agent=agent)
+
+    async def subagent_of(self, body: RequestContext, agent: AgentToken) -> AgentToken | None:
+        """Verify `subagent_token` (#sub-agents, #agent-token-verification)."""
+        if body.subagent_token is None:
+            return None
+        try:
+            token = await self.run(
+                verify(body.subagent_token, AgentToken, now=self.clock(), policy=self.policy, cache=self.cache)
+            )
+        except AAuthError as error:
+            raise as_parameter_error(error, "subagent") from error
+        check_subagent_token(token, parent=agent)
+        if await self.store.is_revoked(token.iss, token.jti):
+            raise RevokedSubagentToken("The sub-agent token was revoked by its agent provider.")
+        return token
+
+    async def still_stands(self, pending: Pending) -> Asked:
+        """What was asked, if nothing it hangs on was revoked since. Raises `Revoked`, which says what was.
+
+        The answer is made when it is fetched: until then no token exists.
+        """
+        asked = Asked.of(pending.request)
+        if await self.store.is_revoked(asked.agent.iss, asked.agent.jti):
+            raise Revoked("The agent token the request was made with was revoked.")
+        if asked.subagent_jti and await self.store.is_revoked(asked.agent.iss, asked.subagent_jti):
+            raise Revoked("The sub-agent's token was revoked.")
+        if asked.resource_jti and await self.store.is_revoked(asked.resource, asked.resource_jti):
+            raise Revoked("The resource withdrew the resource token this request was made for.")
+        if asked.presented_jti is not None:
+            presented = await self.store.issued(asked.presented_jti)
+            if presented is not None and presented.revoked_at is not None:
+                raise Revoked("The presented token was revoked.")
+        return asked
+
+    async def ask_person(
+        self,
+        asked: Asked,
+        body: RequestContext,
+        prompt: frozenset[str],
+        agent: AgentToken,
+        subagent: AgentToken | None,
+    ) -> Response:
+        """Open a pending request for the person, and answer it. Raises `UserUnreachable` or `RateLimited`."""
+        # Not held, whatever `Prefer: wait` says: only with the code in this response can the person come.
+        return self.pending.accepted(await self.open_for_person(asked, body, prompt, agent, subagent))
+
+    async def open_for_person(
+        self,
+        asked: Asked,
+        body: RequestContext,
+        prompt: frozenset[str],
+        agent: AgentToken,
+        subagent: AgentToken | None,
+    ) -> Opened:
+        if "none" in prompt:
+            raise UserUnreachable("The person must be asked, and the request says not to (prompt=none).")
+        if "interaction" not in (body.capabilities or ()):
+            raise UserUnreachable(
+                "The person must be asked and this server cannot reach them. An agent that can send the person to a "
+                "URL says so with capabilities: interaction."
+            )
+        return await self.open_request(asked, INTERACTION, agent, subagent)
+
+    async def open_request(
+        self, asked: Asked, requirement: str | None, agent: AgentToken, subagent: AgentToken | None
+    ) -> Opened:
+        """Open a pending request, and record the agent tokens it hangs on. Raises `RateLimited` or `RevokedJWT`."""
+        await self.tidy()
+        now = self.clock()
+        # An intermediary asks for all its callers' people by one agent identifier: it is bounded for each of them.
+        person_id = asked.upstream.person_id if asked.upstream is not None else None
+        own, provider = await self.store.open_requests(asked.agent_id, acting_for=person_id, now=now)
+        if own >= MAX_OPEN_PER_AGENT or provider >= MAX_OPEN_PER_PROVIDER:
+            raise RateLimited("Too many requests of this agent are open already.", retry_after_s=60)
+        await self.remember_tokens(agent, subagent)
+        return await self.pending.open(
+            kind=asked.kind,
+            owner=asked.owner,
+            request=asked.to_request(),
+            requirement=requirement,
+            # A decision after this could not be turned into a token any more.
+            lifetime_s=min(float(self.lifetime_s), asked.not_after - now),
+        )

@@ -1,0 +1,361 @@
+"""The access server's store: token requests and what they wait for, issued tokens, revocations, bindings, the log.
+
+Implements `access.storage.AccessStore` on SQLAlchemy Core (#as-token-endpoint, #token-revocation). The issuing of a
+token and the revocation of what it hangs on meet at the rows of those grounds, which both lock first: a token is either
+recorded before the revocation, which then finds it, or is not issued at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..deferred.machine import TERMINAL, TRANSITIONS, WAITING, Event, IllegalTransition, State
+from ..deferred.pending import Pending
+from ..errors import InvalidCode, NotFound, Revoked
+from .access_records import EXCHANGE, Binding, DecisionRecord, Exchange, Learned
+from .access_tables import billing, bindings, decisions, exchanges, grounds, issued_tokens, settlements, signing_keys
+from .access_tokens import SQLIssuedAuthTokens, hold, record_token
+from .database import from_json, to_json
+from .key_records import StoredSigningKey
+from .pending import KEPT_AFTER_END_S, SQLPendingStore, advance, expired, insert_pending, load, pending_table, take_code
+from .rows import insert_once, key_of, token_key
+from .signing_keys import add_signing_key, signing_keys_of
+
+__all__ = ["SQLAccessStore"]
+
+_WAITING = [str(state) for state in WAITING]
+_SKEW_S = 60.0
+_LOG_KEPT_S = 400 * 86_400.0
+_SETTLEMENT_KEPT_S = 400 * 86_400.0
+
+
+class SQLAccessStore(SQLIssuedAuthTokens, SQLPendingStore):
+    """Everything an access server keeps."""
+
+    # ------------------------------------------------------------------ keys
+
+    async def keys(self, *, first: Mapping[str, str], now: float) -> Sequence[StoredSigningKey]:
+        """The signing keys, the one that signs at the front; `first` is kept when there is none."""
+        async with self.database.transaction() as connection:
+            return await signing_keys_of(connection, signing_keys, first=first, now=now)
+
+    async def rotate_signing_key(self, jwk: Mapping[str, str], *, now: float) -> None:
+        """Sign with `jwk` from now on; the keys before stay, to be published."""
+        async with self.database.transaction() as connection:
+            await add_signing_key(connection, signing_keys, jwk, now=now)
+
+    # ------------------------------------------------------------------ PendingStore
+
+    async def create_pending(self, pending: Pending) -> None:
+        request = pending.request
+
+        def key(name: str) -> str | None:
+            token = request.get(name)
+            return token_key(token["iss"], token["jti"]) if token else None
+
+        async with self.database.transaction() as connection:
+            await insert_pending(connection, pending)
+            if pending.kind == EXCHANGE:
+                await connection.execute(
+                    insert(exchanges).values(
+                        digest=pending.digest,
+                        ps=request["ps"],
+                        presented=key("presented"),
+                        root=key("root"),
+                        resource_token=key("resource_token"),
+                        upstream=key("upstream"),
+                        learned="{}",
+                        terms="{}",
+                        step=0,
+                    )
+                )
+
+    async def advance_pending(self, digest: str, event: Event, *, detail: str = "", record: object = None) -> Pending:
+        async with self.database.transaction() as connection:
+            if event is Event.DELIVER and record is not None:
+                # The grounds first: whoever revokes one locks it before the requests that hang on it.
+                await hold(connection, record)
+            pending = await advance(connection, digest, event, detail=detail)
+            if event is Event.DELIVER:
+                await self.record_delivery(connection, pending, record)
+            if pending.state in TERMINAL and pending.state is not State.GRANTED:
+                await _forget(connection, digest)
+        self.waiters.wake(digest)
+        return pending
+
+    async def record_delivery(self, connection: AsyncConnection, pending: Pending, record: object) -> None:
+        if record is not None and not await record_token(connection, record):
+            raise Revoked("A token the request depends on was revoked.")
+
+    async def wait_pending(self, digest: str, timeout_s: float) -> None:
+        """Also returns when what the request waits for changed."""
+        before = await self.exchange(digest)
+        if before is None or not before.pending.waiting:
+            return
+
+        async def changed() -> bool:
+            current = await self.exchange(digest)
+            return current is None or (current.step, current.pending.state) != (before.step, before.pending.state)
+
+        await self.waiters.wait(digest, timeout_s, changed)
+
+    # ------------------------------------------------------------------ exchanges
+
+    async def exchange(self, digest: str) -> Exchange | None:
+        """The pending token request, with what it waits for."""
+        async with self.database.transaction() as connection:
+            return await _exchange(connection, digest)
+
+    async def move(
+        self,
+        exchange: Exchange,
+        learned: Learned,
+        *,
+        requirement: str | None = None,
+        terms: Mapping[str, Any] | None = None,
+        event: Event | None = None,
+        decision: Mapping[str, Any] | None = None,
+        detail: str = "",
+        log: DecisionRecord | None = None,
+        binding: Binding | None = None,
+        payment: str | None = None,
+        now: float,
+    ) -> bool:
+        """What was learned, what is decided on it, and what follows, in one transaction.
+
+        With `event` the request ends; otherwise it waits for `requirement` under `terms`. `payment` names a payment
+        that is thereby used up, and remembers the billing relationship. Returns `False`, having written nothing, when
+        the request moved or ended meanwhile, or the payment was used before.
+        """
+        digest = exchange.pending.digest
+        async with self.database.transaction() as connection:
+            try:
+                current = await load(connection, digest, lock=True)
+            except NotFound:
+                return False
+            step = await connection.scalar(select(exchanges.c.step).where(exchanges.c.digest == digest))
+            if not current.waiting or step != exchange.step or current.expires_at <= now:
+                return False
+            if payment is not None:
+                if not await insert_once(connection, settlements, key=key_of(payment), at=now):
+                    return False
+                await insert_once(connection, billing, ps=current.owner, settled_at=now)
+            if binding is not None:
+                await _bind(connection, binding)
+            if event is not None:
+                await advance(connection, digest, event, detail=detail, decision=decision)
+            else:
+                await connection.execute(
+                    update(pending_table).where(pending_table.c.digest == digest).values(requirement=requirement)
+                )
+            kept = learned if event in (None, Event.GRANT) else Learned()
+            await connection.execute(
+                update(exchanges)
+                .where(exchanges.c.digest == digest)
+                .values(learned=to_json(msgspec.to_builtins(kept)), terms=to_json(dict(terms or {})), step=step + 1)
+            )
+            if log is not None:
+                await _add_log(connection, log)
+        self.waiters.wake(digest)
+        return True
+
+    async def set_code(self, digest: str, *, step: int, handle: str, code_digest: str) -> bool:
+        """Give the interaction of this step its name and code. Returns whether it has them, now or already."""
+        async with self.database.transaction() as connection:
+            current = await load(connection, digest, lock=True)
+            at = await connection.scalar(select(exchanges.c.step).where(exchanges.c.digest == digest))
+            if at != step or not current.waiting:
+                return False
+            if current.handle != handle:
+                values = {"handle": handle, "code_digest": code_digest, "code_attempts": 0, "code_consumed": False}
+                await connection.execute(update(pending_table).where(pending_table.c.digest == digest).values(**values))
+        return True
+
+    async def arrive(self, handle: str, code_digest: str, *, user: str, max_attempts: int) -> Pending:
+        """Consume a code for this user. A failed attempt is committed before `InvalidCode` is raised."""
+        async with self.database.transaction() as connection:
+            pending, failure = await take_code(connection, handle, code_digest, max_attempts=max_attempts)
+            if pending is not None and failure is None:
+                await connection.execute(
+                    update(pending_table)
+                    .where(pending_table.c.digest == pending.digest)
+                    .values(decision=to_json({"user": user}))
+                )
+                pending = await load(connection, pending.digest)
+        if pending is not None:
+            self.waiters.wake(pending.digest)
+        if pending is None or failure is not None:
+            raise failure or InvalidCode("The code is not recognised.")
+        return pending
+
+    async def check_code(self, handle: str, code_digest: str, *, max_attempts: int) -> None:
+        """Compare a code without consuming it; a wrong one counts. Raises `InvalidCode`."""
+        async with self.database.transaction() as connection:
+            _, failure = await take_code(connection, handle, code_digest, max_attempts=max_attempts, consume=False)
+        if failure is not None:
+            raise failure
+
+    async def exchanges_waiting_for(self, requirement: str, *, now: float, limit: int = 200) -> list[Exchange]:
+        """Requests that wait for this, the oldest first."""
+        query = (
+            select(pending_table.c.digest)
+            .where(
+                pending_table.c.kind == EXCHANGE,
+                pending_table.c.requirement == requirement,
+                pending_table.c.state.in_(_WAITING),
+                pending_table.c.expires_at > now,
+            )
+            .order_by(pending_table.c.created_at)
+            .limit(limit)
+        )
+        async with self.database.transaction() as connection:
+            digests = [row.digest for row in await connection.execute(query)]
+            found = [await _exchange(connection, digest) for digest in digests]
+        return [exchange for exchange in found if exchange is not None]
+
+    async def open_exchanges(self, ps: str, *, known: Collection[str], now: float) -> tuple[int, int]:
+        """How many requests wait: of this person server, and of all that are not `known`."""
+        waiting = and_(pending_table.c.state.in_(_WAITING), pending_table.c.expires_at > now)
+        query = (
+            select(func.count())
+            .select_from(exchanges.join(pending_table, pending_table.c.digest == exchanges.c.digest))
+            .where(waiting)
+        )
+        async with self.database.transaction() as connection:
+            own = await connection.scalar(query.where(exchanges.c.ps == ps))
+            return own or 0, await connection.scalar(query.where(exchanges.c.ps.not_in(list(known)))) or 0
+
+    # ------------------------------------------------------------------ trust
+
+    async def bound_user(self, ps: str, *, resource: str, sub: str) -> str | None:
+        """The account whose holder confirmed that `ps` speaks for them as `sub` at `resource`."""
+        async with self.database.transaction() as connection:
+            query = select(bindings.c.account).where(bindings.c.key == key_of(ps, resource, sub))
+            user: str | None = await connection.scalar(query)
+        return user
+
+    async def unbind(self, ps: str, *, user: str) -> int:
+        """Take back a user's confirmation of a person server, everywhere. Returns how many there were."""
+        async with self.database.transaction() as connection:
+            result = await connection.execute(delete(bindings).where(bindings.c.ps == ps, bindings.c.account == user))
+        return result.rowcount
+
+    async def has_billing(self, ps: str) -> bool:
+        """Whether a billing relationship with `ps` exists."""
+        async with self.database.transaction() as connection:
+            return bool(await connection.scalar(select(func.count()).where(billing.c.ps == ps)))
+
+    # ------------------------------------------------------------------ log and housekeeping
+
+    async def log(self, record: DecisionRecord) -> None:
+        """Append to the decision log."""
+        async with self.database.transaction() as connection:
+            await _add_log(connection, record)
+
+    async def history(self, *, ps: str | None = None, limit: int = 100) -> list[DecisionRecord]:
+        """The latest decisions, the newest first."""
+        query = select(decisions).order_by(decisions.c.id.desc()).limit(limit)
+        if ps is not None:
+            query = query.where(decisions.c.ps == ps)
+        async with self.database.transaction() as connection:
+            rows = await connection.execute(query)
+            return [
+                DecisionRecord(**{name: getattr(row, name) for name in DecisionRecord.__dataclass_fields__})
+                for row in rows
+            ]
+
+    async def purge(self, *, now: float, limit: int = 500) -> int:
+        """Drop what has served its time, at most `limit` rows of each kind. Returns how many."""
+        dropped = 0
+        async with self.database.transaction() as connection:
+            digests = await expired(connection, before=now - KEPT_AFTER_END_S, limit=limit)
+            for table in (exchanges, pending_table):
+                await connection.execute(delete(table).where(table.c.digest.in_(digests)))
+            dropped += len(digests)
+            # Nobody polls these any more; what they learned about a person goes at once.
+            await connection.execute(
+                update(exchanges)
+                .where(
+                    exchanges.c.learned != "{}",
+                    exchanges.c.digest.in_(select(pending_table.c.digest).where(pending_table.c.expires_at < now)),
+                )
+                .values(learned="{}")
+            )
+            for table, key, column, before in (
+                (issued_tokens, issued_tokens.c.jti, issued_tokens.c.exp, now - _SKEW_S),
+                (grounds, grounds.c.key, grounds.c.exp, now - _SKEW_S),
+                (settlements, settlements.c.key, settlements.c.at, now - _SETTLEMENT_KEPT_S),
+                (decisions, decisions.c.id, decisions.c.at, now - _LOG_KEPT_S),
+            ):
+                keys = [row[0] for row in await connection.execute(select(key).where(column < before).limit(limit))]
+                await connection.execute(delete(table).where(key.in_(keys)))
+                dropped += len(keys)
+        return dropped
+
+    # ------------------------------------------------------------------ for the part about tokens
+
+    async def end_exchanges(self, connection: AsyncConnection, key: str, *, detail: str) -> list[str]:
+        revocable = [str(state) for state in State if Event.REVOKE in TRANSITIONS[state]]
+        hanging = or_(
+            exchanges.c.presented == key,
+            exchanges.c.root == key,
+            exchanges.c.resource_token == key,
+            exchanges.c.upstream == key,
+        )
+        query = (
+            select(pending_table.c.digest)
+            .join(exchanges, exchanges.c.digest == pending_table.c.digest)
+            .where(hanging, pending_table.c.state.in_(revocable))
+            .order_by(pending_table.c.digest)
+            .with_for_update(of=pending_table)
+        )
+        digests = [row.digest for row in await connection.execute(query)]
+        for digest in digests:
+            try:
+                await advance(connection, digest, Event.REVOKE, detail=detail)
+            except IllegalTransition:
+                continue  # Delivered while its row was waited for: its token is among the issued ones now.
+            await _forget(connection, digest)
+        return digests
+
+    def wake(self, digests: Sequence[str]) -> None:
+        for digest in digests:
+            self.waiters.wake(digest)
+
+
+async def _exchange(connection: AsyncConnection, digest: str) -> Exchange | None:
+    # The row that is locked by whoever changes either of the two: so both are of one moment.
+    try:
+        pending = await load(connection, digest, lock=True)
+    except NotFound:
+        return None
+    row = (await connection.execute(select(exchanges).where(exchanges.c.digest == digest))).one_or_none()
+    if row is None:
+        return Exchange(pending=pending, learned=Learned())
+    learned = msgspec.convert(from_json(row.learned), Learned)
+    return Exchange(pending=pending, learned=learned, terms=from_json(row.terms), step=row.step)
+
+
+async def _forget(connection: AsyncConnection, digest: str) -> None:
+    """What an exchange learned about a person serves nothing after its end."""
+    await connection.execute(update(exchanges).where(exchanges.c.digest == digest).values(learned="{}"))
+
+
+async def _bind(connection: AsyncConnection, binding: Binding) -> None:
+    key = key_of(binding.ps, binding.resource, binding.sub)
+    values = {"account": binding.user, "bound_at": binding.bound_at}
+    fresh = await insert_once(
+        connection, bindings, key=key, ps=binding.ps, resource=binding.resource, sub=binding.sub, **values
+    )
+    if not fresh:
+        await connection.execute(update(bindings).where(bindings.c.key == key).values(**values))
+
+
+async def _add_log(connection: AsyncConnection, record: DecisionRecord) -> None:
+    values = {name: getattr(record, name) for name in DecisionRecord.__dataclass_fields__}
+    await connection.execute(insert(decisions).values(**values))

@@ -1,0 +1,102 @@
+"""Tables of the access server, beside `pending`. One schema for SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Float, Index, Integer, String, Table, Text
+
+from .database import schema
+from .signing_keys import signing_key_table
+
+__all__ = ["billing", "bindings", "decisions", "exchanges", "grounds", "issued_tokens", "settlements", "signing_keys"]
+
+# What another party chose the length of (a jti, an account) is never part of an index: such rows are found by a digest.
+
+#: Beside each pending token request: what it waits for and what it hangs on.
+exchanges = Table(
+    "access_exchanges",
+    schema,
+    Column("digest", String(64), primary_key=True),
+    Column("ps", Text, nullable=False, index=True),
+    Column("presented", String(64), index=True),
+    Column("root", String(64), index=True),
+    Column("resource_token", String(64), index=True),
+    Column("upstream", String(64), index=True),
+    Column("learned", Text, nullable=False),
+    Column("terms", Text, nullable=False),
+    Column("step", Integer, nullable=False, default=0),
+)
+
+#: Tokens of other parties that something here hangs on, and those that were revoked here.
+grounds = Table(
+    "access_grounds",
+    schema,
+    Column("key", String(64), primary_key=True),
+    Column("iss", Text, nullable=False, index=True),
+    Column("exp", Float, nullable=False, index=True),
+    Column("revoked_at", Float),
+)
+
+issued_tokens = Table(
+    "access_issued_tokens",
+    schema,
+    Column("jti", String(128), primary_key=True),
+    Column("ps", Text, nullable=False, index=True),
+    Column("aud", Text, nullable=False),
+    Column("sub", Text, nullable=False),
+    Column("exp", Float, nullable=False, index=True),
+    Column("presented", String(64), nullable=False, index=True),
+    Column("root", String(64), nullable=False, index=True),
+    Column("root_iss", Text, nullable=False),
+    Column("root_jti", Text, nullable=False),
+    Column("root_exp", Float, nullable=False),
+    Column("scope", Text),
+    Column("issued_at", Float, nullable=False),
+    Column("revoked_at", Float),
+    Column("revocation", String(32)),
+)
+
+bindings = Table(
+    "access_bindings",
+    schema,
+    Column("key", String(64), primary_key=True),
+    Column("ps", Text, nullable=False, index=True),
+    Column("resource", Text, nullable=False),
+    Column("sub", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("bound_at", Float, nullable=False),
+)
+
+#: Person servers that a billing relationship exists with.
+billing = Table(
+    "access_billing",
+    schema,
+    Column("ps", Text, primary_key=True),
+    Column("settled_at", Float, nullable=False),
+)
+
+#: Payments that were used, so that none is used twice.
+settlements = Table(
+    "access_settlements",
+    schema,
+    Column("key", String(64), primary_key=True),
+    Column("at", Float, nullable=False, index=True),
+)
+
+signing_keys = signing_key_table("access_signing_keys")
+
+decisions = Table(
+    "access_decisions",
+    schema,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False, index=True),
+    Column("ps", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("sub", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("decision", String(32), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Index("ix_access_decisions_ps", "ps", "at"),
+)

@@ -1,0 +1,166 @@
+"""What an access server issued and what was revoked, in a database (#token-revocation, #revocation-cascade).
+
+A ground is a token of another party that something here hangs on. Its row is the one place where issuing and revoking
+meet: both lock it first, in the order of the keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from .access_records import Ground, IssuedAuthToken
+from .access_tables import grounds, issued_tokens
+from .database import Database
+from .rows import insert_once, token_key
+
+__all__ = ["SQLIssuedAuthTokens", "hold", "record_token"]
+
+
+async def hold(connection: AsyncConnection, record: object) -> bool:
+    """Lock the grounds of a token for the transaction. Returns whether they all stand."""
+    if not isinstance(record, IssuedAuthToken):
+        return True
+    rows = {token_key(ground.iss, ground.jti): ground for ground in (*record.grounds, record.root)}
+    return await _hold(connection, rows)
+
+
+async def record_token(connection: AsyncConnection, record: object) -> bool:
+    """Record a token that is being issued. Returns `False`, having recorded nothing, when a ground was revoked."""
+    if not isinstance(record, IssuedAuthToken):
+        return True
+    if not await hold(connection, record):
+        return False
+    presented, root = record.grounds[0], record.root
+    await connection.execute(
+        insert(issued_tokens).values(
+            jti=record.jti,
+            ps=record.ps,
+            aud=record.aud,
+            sub=record.sub,
+            exp=record.exp,
+            presented=token_key(presented.iss, presented.jti),
+            root=token_key(root.iss, root.jti),
+            root_iss=root.iss,
+            root_jti=root.jti,
+            root_exp=root.exp,
+            scope=record.scope,
+            issued_at=record.issued_at,
+        )
+    )
+    return True
+
+
+async def _hold(connection: AsyncConnection, rows: dict[str, Ground]) -> bool:
+    for key in sorted(rows):
+        await insert_once(connection, grounds, key=key, iss=rows[key].iss, exp=rows[key].exp)
+    query = select(grounds.c.revoked_at).where(grounds.c.key.in_(list(rows))).order_by(grounds.c.key).with_for_update()
+    return all(row.revoked_at is None for row in await connection.execute(query))
+
+
+def _issued(row: Any) -> IssuedAuthToken:
+    return IssuedAuthToken(
+        jti=row.jti,
+        ps=row.ps,
+        aud=row.aud,
+        sub=row.sub,
+        exp=row.exp,
+        grounds=(),
+        root=Ground(row.root_iss, row.root_jti, row.root_exp),
+        scope=row.scope,
+        issued_at=row.issued_at,
+        revoked_at=row.revoked_at,
+        revocation=row.revocation,
+    )
+
+
+class SQLIssuedAuthTokens:
+    """The part of an access server's store that is about tokens."""
+
+    database: Database
+
+    async def end_exchanges(self, connection: AsyncConnection, key: str, *, detail: str) -> list[str]:
+        """End as revoked what waits and hangs on the token `key`; returns the digests of those requests."""
+        raise TypeError("A store of issued tokens is part of an access store.")
+
+    def wake(self, digests: Sequence[str]) -> None:
+        """Wake who polls these requests."""
+        raise TypeError("A store of issued tokens is part of an access store.")
+
+    async def record_issued(self, token: IssuedAuthToken) -> bool:
+        """Record a token before it is handed out. `False`: hand out nothing, since a ground was revoked."""
+        async with self.database.transaction() as connection:
+            return await record_token(connection, token)
+
+    async def issued(self, jti: str) -> IssuedAuthToken | None:
+        """The record of a token this server issued; its grounds but the root are not read back."""
+        async with self.database.transaction() as connection:
+            row = (await connection.execute(select(issued_tokens).where(issued_tokens.c.jti == jti))).one_or_none()
+        return _issued(row) if row is not None else None
+
+    async def is_revoked(self, iss: str, jti: str) -> bool:
+        """Whether `iss` revoked this token of its own here."""
+        query = select(grounds.c.revoked_at).where(grounds.c.key == token_key(iss, jti))
+        async with self.database.transaction() as connection:
+            return await connection.scalar(query) is not None
+
+    async def revocations_held(self, iss: str) -> int:
+        """How many revocations of one issuer are remembered."""
+        query = select(func.count()).where(grounds.c.iss == iss, grounds.c.revoked_at.is_not(None))
+        async with self.database.transaction() as connection:
+            return await connection.scalar(query) or 0
+
+    async def revoke(self, *, iss: str, jti: str, exp: float, detail: str, now: float) -> None:
+        """Record that `iss` revoked its token `jti`, end what waits for it, and withdraw what was issued against it."""
+        key = token_key(iss, jti)
+        async with self.database.transaction() as connection:
+            await _hold(connection, {key: Ground(iss, jti, exp)})
+            row = (await connection.execute(select(grounds).where(grounds.c.key == key))).one()
+            values = {"exp": max(row.exp, exp), "revoked_at": now if row.revoked_at is None else row.revoked_at}
+            await connection.execute(update(grounds).where(grounds.c.key == key).values(**values))
+            digests = await self.end_exchanges(connection, key, detail=detail)
+            await connection.execute(
+                update(issued_tokens)
+                .where(_hangs_on(key), issued_tokens.c.exp > now, issued_tokens.c.revoked_at.is_(None))
+                .values(revoked_at=now)
+            )
+        self.wake(digests)
+
+    async def withdrawn(self, *, iss: str, jti: str, now: float) -> list[IssuedAuthToken]:
+        """The unexpired tokens that were withdrawn with `jti` of `iss`, with what came of telling their resources."""
+        query = (
+            select(issued_tokens)
+            .where(_hangs_on(token_key(iss, jti)), issued_tokens.c.exp > now, issued_tokens.c.revoked_at.is_not(None))
+            .order_by(issued_tokens.c.aud, issued_tokens.c.jti)
+        )
+        async with self.database.transaction() as connection:
+            return [_issued(row) for row in await connection.execute(query)]
+
+    async def withdraw(self, *, ps: str, resource: str, sub: str, now: float) -> list[IssuedAuthToken]:
+        """Withdraw every unexpired token of one person at one resource. Returns those not told yet."""
+        where = and_(
+            issued_tokens.c.ps == ps,
+            issued_tokens.c.aud == resource,
+            issued_tokens.c.sub == sub,
+            issued_tokens.c.exp > now,
+        )
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                update(issued_tokens).where(where, issued_tokens.c.revoked_at.is_(None)).values(revoked_at=now)
+            )
+            rows = await connection.execute(
+                select(issued_tokens).where(where, issued_tokens.c.revocation.is_distinct_from("recorded"))
+            )
+            return [_issued(row) for row in rows]
+
+    async def record_outcome(self, jti: str, outcome: str) -> None:
+        """Keep how telling a token's resource ended."""
+        async with self.database.transaction() as connection:
+            await connection.execute(update(issued_tokens).where(issued_tokens.c.jti == jti).values(revocation=outcome))
+
+
+def _hangs_on(key: str) -> Any:
+    return or_(issued_tokens.c.presented == key, issued_tokens.c.root == key)

@@ -1,0 +1,204 @@
+"""What a person server keeps of its dealings with access servers, in a database (#ps-as-federation, #token-revocation).
+
+That a token was presented is recorded before it is: a revocation either finds the record, or keeps the token from
+being presented. Of the tokens that must be presented nothing is kept once the access server has taken the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..deferred.machine import Event
+from .database import Database, from_json, to_json
+from .pending import advance
+from .person_records import AuditRecord, FederatedToken, Federation
+from .person_tables import federated_tokens, federations, issued_tokens, presentations
+from .person_tokens import add_audit, agent_id, binding_of, upstream_stands
+from .rows import insert_once, key_of, token_key
+
+__all__ = ["SQLFederations", "record_federated"]
+
+
+async def record_federated(connection: AsyncConnection, token: FederatedToken) -> bool:
+    """Record an access server's auth token that is being handed out.
+
+    Returns `False`, having written nothing, when the person disconnected the agent or a token it hangs on was revoked.
+    """
+    binding = await binding_of(connection, token.root or token.agent, lock=True)
+    if binding is None or binding.person_id != token.person_id or not await upstream_stands(connection, token.upstream):
+        return False
+    if not await upstream_stands(connection, token.presented):
+        return False
+    await insert_once(
+        connection,
+        federated_tokens,
+        key=token_key(token.iss, token.jti),
+        iss=token.iss,
+        jti=token.jti,
+        aud=token.aud,
+        exp=token.exp,
+        agent_iss=token.agent[0],
+        agent_sub=token.agent[1],
+        subagent_sub=token.subagent,
+        person_id=token.person_id,
+        sub=token.sub,
+        scope=token.scope,
+        presented_key=key_of(*token.presented),
+        upstream_key=key_of(*token.upstream) if token.upstream else None,
+        root_iss=token.root[0] if token.root else None,
+        root_sub=token.root[1] if token.root else None,
+        issued_at=token.issued_at,
+    )
+    await add_audit(
+        connection,
+        AuditRecord(
+            at=token.issued_at,
+            person_id=token.person_id,
+            action="hand out auth_token",
+            agent=token.agent,
+            resource=token.aud,
+            result="issued",
+            details={"access_server": token.iss, "scope": token.scope, "exp": token.exp, "sub_agent": token.subagent},
+        ),
+    )
+    return True
+
+
+class SQLFederations:
+    """The part of a person server's store that is about access servers."""
+
+    database: Database
+
+    def wake(self, digests: Sequence[str]) -> None:
+        """Wake who polls these requests."""
+        raise TypeError("A store of federations is part of a person store.")
+
+    # ------------------------------------------------------------------ requests
+
+    async def start_federation(
+        self, digest: str, *, access_server: str, tokens: Mapping[str, str], tokens_exp: float
+    ) -> None:
+        """Keep what is to be presented once the person has agreed. `tokens_exp` is in Unix seconds."""
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                insert(federations).values(
+                    digest=digest,
+                    access_server=access_server,
+                    tokens=to_json(dict(tokens)),
+                    tokens_exp=tokens_exp,
+                    due_at=0.0,
+                    lease_until=0.0,
+                    failures=0,
+                    questions=0,
+                )
+            )
+
+    async def federation(self, digest: str) -> Federation | None:
+        """Where a request stands with its access server; `None` for one that was never to go to one."""
+        async with self.database.transaction() as connection:
+            row = (await connection.execute(select(federations).where(federations.c.digest == digest))).one_or_none()
+        if row is None:
+            return None
+        return Federation(
+            digest=row.digest,
+            access_server=row.access_server,
+            tokens=from_json(row.tokens) if row.tokens is not None else None,
+            tokens_exp=row.tokens_exp,
+            location=row.location,
+            waits_for=from_json(row.waits_for) if row.waits_for is not None else None,
+            due_at=row.due_at,
+            failures=row.failures,
+            questions=row.questions,
+        )
+
+    async def claim_federation(self, digest: str, *, now: float, until: float) -> bool:
+        """Take the turn to talk to the access server about this request, at most until `until` (Unix seconds).
+
+        Returns whether nobody else has it.
+        """
+        async with self.database.transaction() as connection:
+            result = await connection.execute(
+                update(federations)
+                .where(federations.c.digest == digest, federations.c.lease_until <= now)
+                .values(lease_until=until)
+            )
+        return bool(result.rowcount == 1)
+
+    async def save_federation(self, digest: str, **changes: Any) -> None:
+        """Give the turn back and keep what came of it: fields of `Federation`."""
+        for name in ("tokens", "waits_for"):
+            if changes.get(name) is not None:
+                changes[name] = to_json(dict(changes[name]))
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                update(federations).where(federations.c.digest == digest).values(lease_until=0.0, **changes)
+            )
+
+    async def grant_remembered(self, digest: str, *, person_id: str, scopes: Sequence[str], now: float) -> None:
+        """Grant a request on consent the person gave before, so that only the access server is left to decide."""
+        decision = {"granted_by": person_id, "scopes": list(scopes), "granted_at": now, "remembered": True}
+        async with self.database.transaction() as connection:
+            await advance(connection, digest, Event.GRANT, decision=decision)
+        self.wake([digest])
+
+    # ------------------------------------------------------------------ tokens
+
+    async def record_presentation(self, jti: str, *, access_server: str, agent: tuple[str, str], exp: float) -> bool:
+        """Record that a token of this server is about to be presented to `access_server`.
+
+        `agent` is the one whose binding the token hangs on. Returns `False`, having recorded nothing, when the token
+        was revoked, or is not on record: then it must not be presented (#revocation-cascade).
+        """
+        async with self.database.transaction() as connection:
+            await binding_of(connection, agent, lock=True)
+            query = select(issued_tokens).where(issued_tokens.c.jti == jti, issued_tokens.c.revoked_at.is_(None))
+            row = (await connection.execute(query)).one_or_none()
+            if row is None:
+                return False
+            await insert_once(
+                connection,
+                presentations,
+                key=key_of(jti, access_server),
+                jti=jti,
+                access_server=access_server,
+                aud=row.aud,
+                sub=row.sub,
+                exp=exp,
+            )
+        return True
+
+    async def was_presented(self, *, access_server: str, aud: str, sub: str) -> bool:
+        """Whether this server presented a token for that resource and person to `access_server`."""
+        where = and_(
+            presentations.c.access_server == access_server, presentations.c.aud == aud, presentations.c.sub == sub
+        )
+        async with self.database.transaction() as connection:
+            return bool(await connection.scalar(select(func.count()).select_from(presentations).where(where)))
+
+    async def federated(self, iss: str, jti: str) -> FederatedToken | None:
+        """The record of an access server's auth token that this server handed out."""
+        async with self.database.transaction() as connection:
+            query = select(federated_tokens).where(federated_tokens.c.key == token_key(iss, jti))
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        return FederatedToken(
+            iss=row.iss,
+            jti=row.jti,
+            aud=row.aud,
+            exp=row.exp,
+            agent=(row.agent_iss, row.agent_sub),
+            person_id=row.person_id,
+            sub=row.sub,
+            # Kept as keys only: what a revocation walks, and nobody needs to read.
+            presented=(None, ""),
+            subagent=row.subagent_sub,
+            scope=row.scope,
+            root=agent_id(row.root_iss, row.root_sub),
+            issued_at=row.issued_at,
+            revoked_at=row.revoked_at,
+        )

@@ -1,0 +1,258 @@
+"""Withdrawing tokens at a person server, in a database (#token-revocation, #revocation-cascade).
+
+One transaction marks everything that hangs on what is withdrawn: the agent's tokens, what access servers issued against
+them, and what was issued down a chain from either. Who is told about it, and how that ended, is kept beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..deferred.machine import TRANSITIONS, Event, State
+from .database import Database, to_json
+from .pending import advance, pending_table
+from .person_records import AgentId, AuditRecord, IssuedToken
+from .person_tables import (
+    federated_tokens,
+    issued_tokens,
+    person_requests,
+    presentations,
+    revocations,
+    seen_agent_tokens,
+)
+from .person_tokens import add_audit, binding_of, issued_token
+from .rows import insert_once, key_of, token_key
+
+__all__ = ["SQLRevocations", "revoke_requests", "revoke_tokens"]
+
+_UNAVAILABLE = "revocation_unavailable"
+#: How many values one statement compares with, and how many links of chains are followed.
+_AT_ONCE = 500
+_MAX_DEPTH = 32
+
+
+def _concerns(table: Any, agent: AgentId) -> ColumnElement[bool]:
+    """Rows of an agent, its sub-agents' included, or those of just the sub-agent it is."""
+    return and_(table.c.agent_iss == agent[0], or_(table.c.agent_sub == agent[1], table.c.subagent_sub == agent[1]))
+
+
+def _batches(values: Collection[str]) -> Iterator[list[str]]:
+    listed = list(values)
+    return (listed[start : start + _AT_ONCE] for start in range(0, len(listed), _AT_ONCE))
+
+
+def _untold(table: Any) -> ColumnElement[bool]:
+    """Rows whose recipient was not told yet, or could not be."""
+    return or_(table.c.revocation.is_(None), table.c.revocation == _UNAVAILABLE)
+
+
+async def revoke_requests(connection: AsyncConnection, where: ColumnElement[bool], *, detail: str) -> list[str]:
+    """End open requests as `revoked`, those that were granted but not fetched too. Returns their digests."""
+    revocable = [str(state) for state in State if Event.REVOKE in TRANSITIONS[state]]
+    query = (
+        select(pending_table.c.digest)
+        .join(person_requests, person_requests.c.digest == pending_table.c.digest)
+        .where(where, pending_table.c.state.in_(revocable))
+        .order_by(pending_table.c.digest)
+        .with_for_update(of=pending_table)
+    )
+    digests = [row.digest for row in await connection.execute(query)]
+    for digest in digests:
+        await advance(connection, digest, Event.REVOKE, detail=detail)
+    return digests
+
+
+async def revoke_tokens(
+    connection: AsyncConnection, agent: AgentId, *, now: float
+) -> tuple[list[IssuedToken], list[str]]:
+    """Revoke every unexpired token of the agent, and whatever was issued from one of them down a chain.
+
+    Returns the tokens whose recipients were not told yet, and the digests of the requests down the chain that ended.
+    One that was presented to access servers is returned once more for each, with `access_server` set.
+    """
+    own = [
+        row.jti
+        for row in await connection.execute(
+            select(issued_tokens.c.jti).where(_concerns(issued_tokens, agent), issued_tokens.c.exp > now)
+        )
+    ]
+    foreign = [
+        row.key
+        for row in await connection.execute(
+            select(federated_tokens.c.key).where(_concerns(federated_tokens, agent), federated_tokens.c.exp > now)
+        )
+    ]
+    return await _withdraw(connection, own, foreign, now=now)
+
+
+async def _withdraw(
+    connection: AsyncConnection, own: Collection[str], foreign: Collection[str], *, now: float
+) -> tuple[list[IssuedToken], list[str]]:
+    """Revoke tokens of this server (by `jti`) and of access servers (by key), and all that was issued from them."""
+    revoked, seen = list(own), {key_of(None, jti) for jti in own} | set(foreign)
+    jtis, keys, digests = list(own), list(seen), list[str]()
+    for _ in range(_MAX_DEPTH):
+        if not keys:
+            break
+        next_jtis, next_keys = list[str](), list[str]()
+        for some in _batches(keys):
+            digests += await revoke_requests(
+                connection, person_requests.c.upstream_key.in_(some), detail="The upstream token was revoked."
+            )
+            for row in await connection.execute(
+                select(federated_tokens.c.key).where(
+                    or_(federated_tokens.c.presented_key.in_(some), federated_tokens.c.upstream_key.in_(some)),
+                    federated_tokens.c.exp > now,
+                )
+            ):
+                next_keys.append(row.key)
+            for row in await connection.execute(
+                select(issued_tokens.c.jti).where(issued_tokens.c.upstream_key.in_(some), issued_tokens.c.exp > now)
+            ):
+                next_jtis.append(row.jti)
+        for some in _batches(jtis):
+            for row in await connection.execute(
+                select(issued_tokens.c.jti).where(issued_tokens.c.presented_jti.in_(some), issued_tokens.c.exp > now)
+            ):
+                next_jtis.append(row.jti)
+        jtis = [jti for jti in dict.fromkeys(next_jtis) if key_of(None, jti) not in seen]
+        revoked += jtis
+        keys = [key_of(None, jti) for jti in jtis] + [key for key in dict.fromkeys(next_keys) if key not in seen]
+        seen.update(keys)
+    due: list[IssuedToken] = []
+    for some in _batches(seen):
+        await connection.execute(
+            update(federated_tokens)
+            .where(federated_tokens.c.key.in_(some), federated_tokens.c.revoked_at.is_(None))
+            .values(revoked_at=now)
+        )
+    for some in _batches(revoked):
+        await connection.execute(
+            update(issued_tokens)
+            .where(issued_tokens.c.jti.in_(some), issued_tokens.c.revoked_at.is_(None))
+            .values(revoked_at=now)
+        )
+        due += await _due(connection, some)
+    return sorted(due, key=lambda token: token.exp), digests
+
+
+async def _due(connection: AsyncConnection, jtis: Sequence[str]) -> list[IssuedToken]:
+    """The tokens among `jtis` whose resource, or an access server they were presented to, is still to be told."""
+    rows = await connection.execute(select(issued_tokens).where(issued_tokens.c.jti.in_(jtis)))
+    tokens = {row.jti: issued_token(row) for row in rows}
+    due = [token for token in tokens.values() if token.revocation in (None, _UNAVAILABLE)]
+    presented = await connection.execute(
+        select(presentations).where(presentations.c.jti.in_(jtis), _untold(presentations))
+    )
+    return due + [replace(tokens[row.jti], access_server=row.access_server) for row in presented if row.jti in tokens]
+
+
+class SQLRevocations:
+    """The part of a person server's store that is about revocation."""
+
+    database: Database
+
+    def wake(self, digests: Sequence[str]) -> None:
+        """Wake who polls these requests."""
+        raise TypeError("A store of revocations is part of a person store.")
+
+    async def revocations_held(self, iss: str) -> int:
+        """How many revocations of one issuer are remembered."""
+        async with self.database.transaction() as connection:
+            return await connection.scalar(select(func.count()).where(revocations.c.iss == iss)) or 0
+
+    async def revoke_agent_token(self, *, iss: str, jti: str, exp: float, now: float) -> list[IssuedToken]:
+        """Record an agent provider's revocation and withdraw everything issued to that agent (#revocation-cascade).
+
+        Returns the tokens whose resources are still to be told. The binding stays.
+        """
+        key = token_key(iss, jti)
+        digests: list[str] = []
+        due: list[IssuedToken] = []
+        async with self.database.transaction() as connection:
+            seen = (
+                await connection.execute(
+                    select(seen_agent_tokens.c.sub, seen_agent_tokens.c.parent)
+                    .where(seen_agent_tokens.c.key == key)
+                    .with_for_update()
+                )
+            ).one_or_none()
+            sub: str | None = seen.sub if seen is not None else None
+            owner = None
+            if seen is not None:
+                # A sub-agent has no binding of its own; what it is issued hangs on its parent's.
+                owner = await binding_of(connection, (iss, seen.parent or seen.sub), lock=True)
+            fresh = await insert_once(connection, revocations, key=key, iss=iss, exp=exp, received_at=now)
+            if sub is not None:
+                digests = await revoke_requests(
+                    connection, _concerns(person_requests, (iss, sub)), detail="The agent's agent token was revoked."
+                )
+                due, further = await revoke_tokens(connection, (iss, sub), now=now)
+                digests += further
+            # Of tokens nobody here knows, no trace is kept but the revocation itself.
+            if fresh and owner is not None:
+                await add_audit(
+                    connection,
+                    AuditRecord(
+                        at=now,
+                        person_id=owner.person_id,
+                        action="revoke agent_token",
+                        agent=(iss, sub) if sub is not None else None,
+                        result="recorded",
+                        details={"tokens": len(due), "requests": len(digests)},
+                    ),
+                )
+        self.wake(digests)
+        return due
+
+    async def revoke_resource_token(self, *, iss: str, jti: str, exp: float, now: float) -> None:
+        """Record a resource's revocation and end what was started for that resource token."""
+        key = token_key(iss, jti)
+        async with self.database.transaction() as connection:
+            fresh = await insert_once(connection, revocations, key=key, iss=iss, exp=exp, received_at=now)
+            digests = await revoke_requests(
+                connection,
+                person_requests.c.resource_token == key,
+                detail="The resource withdrew the resource token this request was made for.",
+            )
+            if fresh and digests:
+                await add_audit(
+                    connection,
+                    AuditRecord(
+                        at=now,
+                        person_id=None,
+                        action="revoke resource_token",
+                        resource=iss,
+                        result="recorded",
+                        details={"requests": len(digests)},
+                    ),
+                )
+        self.wake(digests)
+
+    async def record_revocation_outcome(
+        self,
+        jti: str,
+        outcome: str,
+        *,
+        access_server: str | None = None,
+        downstream: Sequence[tuple[str, str | None]] = (),
+    ) -> None:
+        """Keep how telling a token's resource, or an access server it was presented to, ended.
+
+        `downstream` is what the access server reports: each resource, and why it could not be told, if it could not.
+        """
+        async with self.database.transaction() as connection:
+            if access_server is None:
+                statement = update(issued_tokens).where(issued_tokens.c.jti == jti).values(revocation=outcome)
+            else:
+                statement = (
+                    update(presentations)
+                    .where(presentations.c.key == key_of(jti, access_server))
+                    .values(revocation=outcome, downstream=to_json([list(entry) for entry in downstream]))
+                )
+            await connection.execute(statement)

@@ -1,0 +1,97 @@
+"""`aauth policy test` and the options of `aauth serve access`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from aauthlib.access import Allow, Facts, Verdict
+from aauthlib.cli.app import app
+from aauthlib.cli.serve_access import _recorder, parse_trust
+from aauthlib.errors import ConfigurationError, InvalidIdentifier
+
+POLICY = '[[rule]]\nname = "readers"\ndecision = "allow"\n[rule.when]\nscope = "*.read"\n'
+REQUEST = {
+    "agent": "aauth:helper@ap.example",
+    "provider": "https://ap.example",
+    "person_server": "https://ps.example",
+    "resource": "https://calendar.example",
+    "scope": ["calendar.read"],
+}
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    path = tmp_path / "policy.toml"
+    path.write_text(POLICY)
+    return path
+
+
+def run(policy: Path, requests: object, *options: str) -> tuple[int, str]:
+    path = policy.parent / "request.json"
+    path.write_text(requests if isinstance(requests, str) else json.dumps(requests))
+    result = CliRunner().invoke(app, ["policy", "test", str(policy), str(path), *options])
+    return result.exit_code, result.output
+
+
+def test_a_recorded_request_is_decided_and_explained(policy: Path) -> None:
+    code, output = run(policy, REQUEST)
+    assert code == 0
+    assert "allow by readers" in output
+
+
+def test_an_expectation_that_is_not_met_is_an_exit_code(policy: Path) -> None:
+    assert run(policy, [{**REQUEST, "expect": "allow"}])[0] == 0
+    code, output = run(policy, [{**REQUEST, "expect": "allow"}, {**REQUEST, "expect": "deny"}])
+    assert code == 8
+    assert "expected deny" in output
+
+
+def test_scripts_get_one_document_a_request(policy: Path) -> None:
+    code, output = run(policy, "\n".join([json.dumps(REQUEST), json.dumps({**REQUEST, "scope": ["x"]})]), "--json")
+    assert code == 0
+    first, second = (json.loads(line) for line in output.splitlines())
+    assert (first["decision"], first["rule"]) == ("allow", "readers")
+    assert (second["decision"], second["rule"]) == ("deny", "(no rule)")
+    assert second["details"]["reason"]
+
+
+@pytest.mark.parametrize("request_text", ["nonsense", "[1]", '{"agent": 3}', json.dumps({**REQUEST, "agnet": "x"})])
+def test_what_is_no_recorded_request_is_said_and_not_guessed(policy: Path, request_text: str) -> None:
+    code, output = run(policy, request_text)
+    assert code == 2
+    assert "aauth:" in output
+
+
+def test_a_policy_with_a_mistake_is_named(policy: Path) -> None:
+    policy.write_text(POLICY.replace("scope", "scoop"))
+    code, output = run(policy, REQUEST)
+    assert code == 2
+    assert "no condition scoop" in output
+
+
+def test_what_a_server_records_can_be_tried_again(policy: Path) -> None:
+    path = policy.parent / "recorded.jsonl"
+    write = _recorder(path)
+    facts = msgspec.convert(REQUEST, Facts)
+    write(facts, Verdict(Allow()))
+    write(facts, Verdict(Allow()))
+    assert path.stat().st_mode & 0o777 == 0o600
+    code, output = run(policy, path.read_text())
+    assert code == 0
+    assert "2 decided" in output
+
+
+def test_trust_is_for_everybody_or_for_tenants() -> None:
+    trust = parse_trust(["https://ps.example", "https://corp.example=corp, lab"])
+    assert trust.covers("https://ps.example", None)
+    assert trust.covers("https://corp.example", "lab")
+    assert not trust.covers("https://corp.example", None)
+    with pytest.raises(ConfigurationError):
+        parse_trust(["https://ps.example="])
+    with pytest.raises(InvalidIdentifier):
+        parse_trust(["ps.example"])

@@ -1,0 +1,93 @@
+"""`aauth serve`: one command, one server, real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from aauthlib.cli.serving import free_port
+from aauthlib.effects import FindMetadata, Flow
+from aauthlib.messages.metadata import PersonServerMetadata, read_metadata
+from aauthlib.transport import Wire
+
+SOURCE = str(Path(__file__).parents[2] / "src")
+
+
+@contextmanager
+def _serving(role: str, issuer: str, port: int, folder: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
+    """The server, from its first line on the terminal that says it listens until it is stopped."""
+    command = [sys.executable, "-m", "aauthlib", "serve", role, "--issuer", issuer, "--port", str(port)]
+    command += ["--database", f"sqlite:///{folder / 'data.db'}", *more]
+    environment = {**os.environ, "PYTHONPATH": SOURCE, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+
+def _until(process: subprocess.Popen[str], text: str) -> list[str]:
+    lines = []
+    assert process.stderr is not None
+    for line in process.stderr:
+        lines.append(line)
+        if text in line:
+            return lines
+    raise AssertionError("".join(lines))
+
+
+def _metadata(issuer: str, dwk: str) -> dict[str, object]:
+    def flow() -> Flow[dict[str, object]]:
+        document = yield FindMetadata(issuer, dwk)
+        return document
+
+    with Wire.open(dev=True) as wire:
+        return wire.run(flow())
+
+
+@pytest.mark.spec("#ps-metadata")
+def test_a_person_server_says_where_it_is_and_publishes_its_metadata(tmp_path: Path):
+    port = free_port()
+    issuer = f"http://person.localhost:{port}"
+    with _serving("person", issuer, port, tmp_path, "--dev", "--name", "Home") as process:
+        lines = _until(process, "Listening")
+        assert any(issuer in line for line in lines)
+        assert any("First run" in line for line in lines)
+        metadata = read_metadata(PersonServerMetadata, _metadata(issuer, "aauth-person.json"), issuer=issuer, dev=True)
+        assert metadata.name == "Home"
+        assert (tmp_path / "data.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_outside_development_the_first_account_needs_the_code_that_is_printed(tmp_path: Path):
+    port = free_port()
+    with _serving("person", "https://person.example", port, tmp_path) as process:
+        lines = _until(process, "Listening")
+        assert any("set-up code" in line for line in lines)
+        assert any("TLS proxy" in line for line in lines)
+
+
+@pytest.mark.spec("#agent-provider-metadata")
+def test_an_agent_provider_publishes_its_endpoints(tmp_path: Path):
+    port = free_port()
+    issuer = f"http://agents.localhost:{port}"
+    with _serving("provider", issuer, port, tmp_path, "--dev") as process:
+        lines = _until(process, "Listening")
+        assert any("Anybody may enrol" in line for line in lines)
+        assert _metadata(issuer, "aauth-agent.json")["enrollment_endpoint"] == f"{issuer}/enroll"
+
+
+def test_an_issuer_that_is_none_is_refused_before_anything_starts(tmp_path: Path):
+    port = free_port()
+    with _serving("person", "http://person.example", port, tmp_path) as process:
+        _, complaint = process.communicate(timeout=20)
+        assert process.returncode == 2
+        assert "https" in complaint
+        assert not (tmp_path / "data.db").exists()
