@@ -228,7 +228,8 @@ def _accept_signature(value: str, message: Request | Response, context: Context)
     except AAuthError:
         return
     about = Context(fulfilled, context.request, context.trailers)
-    for signature in read_signatures(about):
+    found = _call(read_signatures, about)
+    for signature in found if isinstance(found, tuple) else ():
         if signature.label in {wanted.label for wanted in asked}:
             _call(signature.verify, AGENT_KEY.public)
 

@@ -94,8 +94,9 @@ def run(budget_s: float, jobs: int) -> bool:
         try:
             started.wait(budget_s)
         except subprocess.TimeoutExpired:
-            os.killpg(started.pid, signal.SIGINT)
-            started.wait(60)
+            # What was found until now is on disk; mutmut itself would wait for its children.
+            os.killpg(started.pid, signal.SIGKILL)
+            started.wait()
             return False
     if started.returncode:
         tail = (COPY / "run.log").read_text(errors="replace")[-3000:]
@@ -225,11 +226,13 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--list", action="store_true", help="show what survives and is unexplained; write nothing")
     parser.add_argument("--again", action="store_true", help="judge the last run again")
+    parser.add_argument("--resume", action="store_true", help="go on where the last run was cut short")
     chosen = parser.parse_args()
     began = time.monotonic()
     complete = True
     if not chosen.again:
-        prepare(chosen.packages or list(PACKAGES))
+        if not chosen.resume:
+            prepare(chosen.packages or list(PACKAGES))
         complete = run(chosen.budget * 60, chosen.jobs)
     found = list(mutants())
     _, unexplained = explain([mutant for mutant in found if mutant.status not in NOTICED])

@@ -6,8 +6,6 @@ from binascii import a2b_base64, b2a_base64
 
 __all__ = ["b64url_decode", "b64url_encode"]
 
-# To the standard alphabet; what is foreign to base64url, padding included, becomes foreign to base64 too.
-_TO_STANDARD = bytes.maketrans(b"-_+/=", b"+/!!!")
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 #: By length modulo 4: what the last character can be when the bits it has to spare are zero.
 _LAST = {0: None, 2: b"AQgw", 3: b"AEIMQUYcgkosw048"}
@@ -27,7 +25,8 @@ def b64url_decode(text: str) -> bytes:
     data = text.encode()  # what is not ASCII is foreign too
     spare = len(data) % 4
     last = _LAST.get(spare, b"")
-    if last is not None and data[-1] not in last:
+    # Padding, and what stands in the standard alphabet in place of "-" and "_".
+    if (last is not None and data[-1] not in last) or b"=" in data or b"+" in data or b"/" in data:
         raise ValueError("not canonical unpadded base64url")
-    # binascii.Error is a ValueError.
-    return a2b_base64(data.translate(_TO_STANDARD) + b"=" * (-spare % 4), strict_mode=True)
+    # Replacing what is seldom there is cheaper than translating every octet. binascii.Error is a ValueError.
+    return a2b_base64(data.replace(b"-", b"+").replace(b"_", b"/") + b"=" * (-spare % 4), strict_mode=True)

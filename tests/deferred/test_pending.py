@@ -332,6 +332,18 @@ async def test_what_was_delivered_while_it_was_withdrawn_is_gone(world: World) -
         await world.requests.cancel(id_of(opened), owner=OWNER)
 
 
+@pytest.mark.spec("#polling-with-get")
+async def test_what_a_waiting_request_answers_can_be_made_for_it(world: World) -> None:
+    opened = await world.open()
+
+    async def waiting(pending: Pending) -> Response:
+        return json_response(202, {"status": pending.state.value, "kind": pending.kind})
+
+    response = await world.requests.poll(id_of(opened), owner=OWNER, wait_s=0, complete=grant, waiting=waiting)
+
+    assert response.json() == {"status": "pending", "kind": "test"}
+
+
 @pytest.mark.spec("#pending-url-security")
 async def test_what_another_poll_delivered_while_the_answer_was_made_is_gone(world: World) -> None:
     opened = await world.open()

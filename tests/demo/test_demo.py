@@ -11,19 +11,18 @@ from aauthlib.cli.app import app
 from aauthlib.cli.exchanges import Exchange, Exchanges, Note
 from aauthlib.demo.parties import Lane, lanes
 from aauthlib.demo.sequence import render_sequence
+from aauthlib.demo.steps import STEPS
 from aauthlib.effects import Send
 from aauthlib.http import Fields, Request, Response
 
 
-@pytest.mark.spec(
-    "#deferred-auth-token", "#proof-of-possession"
-)
+@pytest.mark.spec("#deferred-auth-token", "#proof-of-possession")
 def test_the_unattended_demo_walks_the_whole_ladder_and_every_step_comes_out_as_promised():
     result = CliRunner().invoke(app, ["demo", "--yes", "--no-browser", "--json"])
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout.strip().splitlines()[-1])
     assert document["ok"] is True
-    assert [step["ok"] for step in document["steps"]] == [True] * 9
+    assert [step["ok"] for step in document["steps"]] == [True] * len(STEPS)
 
 
 def test_the_sequence_page_shows_what_was_sent_and_runs_none_of_it():
@@ -49,12 +48,14 @@ def test_exchanges_are_bounded_and_numbered():
 
 def test_lanes_name_every_party_that_speaks():
     class Places:
-        calendar, person, provider = "http://c", "http://p", "http://a"
+        calendar, expenses, person, access, provider = "http://c", "http://e", "http://p", "http://s", "http://a"
 
     assert [lane.key for lane in lanes(Places())] == [  # type: ignore[arg-type]
         "somebody else",
         "agent",
         "calendar",
+        "expenses",
         "person server",
+        "access server",
         "agent provider",
     ]

@@ -102,8 +102,9 @@ def test_nothing_is_looked_up_for_a_request_that_is_refused_anyway() -> None:
 def test_a_resolver_brings_in_no_algorithm_that_is_not_accepted() -> None:
     key = SigningKey.generate("ES384", kid="k1")
     shown = JWKSURI("https://a.example", "aauth-agent.json", "k1")
-    with pytest.raises(UnsupportedAlgorithm):
+    with pytest.raises(UnsupportedAlgorithm) as caught:
         verify(signed(key=key, shown=shown), known(key), BY_URI, NOW)
+    assert caught.value.accepted == BY_URI.algorithms
     wider = SignaturePolicy(schemes=("jwks_uri",), algorithms=("ES384",))
     assert verify(signed(key=key, shown=shown), known(key), wider, NOW).key == key.public
 
@@ -124,3 +125,15 @@ def test_an_inline_key_is_of_an_algorithm_that_is_accepted() -> None:
     with pytest.raises(UnsupportedAlgorithm) as caught:
         inline_key(value, accepted=("Ed25519",))
     assert caught.value.accepted == ("Ed25519",)
+
+
+@pytest.mark.spec("#verification")
+def test_keyid_and_the_key_shown_name_one_key() -> None:
+    shown = JWKSURI("https://a.example", "aauth-agent.json", "k1")
+
+    for keyid in (None, "k1", KEY.thumbprint):
+        request = sign(POST, KEY, shown, created=NOW, keyid=keyid)
+        assert verify(request, known(KEY), BY_URI, NOW).key == KEY.public
+    for keyid in ("k2", OTHER.thumbprint, ""):
+        with pytest.raises(InvalidSignature, match="keyid"):
+            verify(sign(POST, KEY, shown, created=NOW, keyid=keyid), known(KEY), BY_URI, NOW)

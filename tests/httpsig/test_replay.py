@@ -157,3 +157,14 @@ def test_it_says_new_exactly_once_within_the_bound(steps: list[tuple[int, int, i
         assert cache.add(str(name), until=clock + lasts, now=clock) is (str(name) not in ends)
         ends.setdefault(str(name), clock + lasts)
         assert len(cache) == len(ends)
+
+
+def test_a_hundred_thousand_requests_are_remembered_unless_told_otherwise() -> None:
+    cache = MemoryReplayCache()
+
+    for number in range(100_001):
+        assert cache.add(str(number), until=NOW + 60 + number / 1e6, now=NOW)
+
+    assert len(cache) == 100_000
+    assert cache.add("0", until=NOW + 61, now=NOW)
+    assert not cache.add("100000", until=NOW + 61, now=NOW)

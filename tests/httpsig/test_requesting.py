@@ -146,3 +146,15 @@ def test_a_requested_end_lies_a_minute_ahead_unless_told_otherwise(options: dict
     signed = fulfil(RESPONSE, asked, KEY, now=NOW, **options)
 
     assert select_signature(signed, MessagePolicy(), now=NOW).parameters.expires == expires
+
+
+@pytest.mark.spec("rfc9421#5.1")
+@pytest.mark.parametrize(("count", "taken"), [(8, True), (9, False)])
+def test_no_more_than_eight_signatures_can_be_asked_for(count: int, taken: bool) -> None:
+    field = ", ".join(f'sig{number}=("@method")' for number in range(count))
+
+    if taken:
+        assert len(parse_accept_signature(field)) == count
+    else:
+        with pytest.raises(FieldError, match="more than 8"):
+            parse_accept_signature(field)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from base64 import b64encode
 
 import pytest
 from hypothesis import given
@@ -397,3 +398,15 @@ def test_nonce_and_tag_are_signed_too() -> None:
         verify(
             request.with_headers(signature_input=(request.headers.get("signature-input") or "").replace('"n"', '"m"'))
         )
+
+
+@pytest.mark.spec("rfc9421#4.2")
+@pytest.mark.parametrize(("length", "taken"), [(0, False), (1, True), (8192, True), (8193, False)])
+def test_a_signature_has_a_least_and_a_greatest_length(length: int, taken: bool) -> None:
+    request = signed().with_headers(signature=f"sig=:{b64encode(bytes(length)).decode('ascii')}:")
+
+    if taken:
+        assert len(select(request, POLICY, now=NOW).signature) == length
+    else:
+        with pytest.raises(InvalidSignature, match="acceptable length"):
+            select(request, POLICY, now=NOW)

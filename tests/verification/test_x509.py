@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -13,7 +15,7 @@ from aauthlib.errors import ConfigurationError, InvalidKey, InvalidSignature, Un
 from aauthlib.httpsig import X509, SignaturePolicy
 from aauthlib.keys import SigningKey
 from aauthlib.verification import Level, SchemeSupport, TrustedRoots
-from aauthlib.verification.certificates import x5t_of
+from aauthlib.verification.certificates import read_pem, x5t_of
 from tests.tokens.minting import NOW, OTHER_KEY
 
 from .certifying import Authority, pem
@@ -169,3 +171,12 @@ def test_without_roots_the_scheme_is_not_accepted(verifier: Verifier) -> None:
     assert "x509" not in error.accepted_schemes
     with pytest.raises(ConfigurationError):
         TrustedRoots([])
+
+
+def test_a_certificate_of_a_version_there_is_not_is_an_invalid_key() -> None:
+    encoded = LEAF.public_bytes(serialization.Encoding.DER)
+    eleventh = encoded.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x0a", 1)
+    text = b64encode(eleventh).decode("ascii")
+
+    with pytest.raises(InvalidKey, match="not a PEM certificate chain"):
+        read_pem(f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n".encode())

@@ -31,10 +31,12 @@ from ..resource import MemoryResourceStore, Resource
 from ..store.database import Database
 from ..store.provider import SQLProviderStore
 from ..transport import AsyncTransport, AsyncWire
+from ..web.access import build_access_app
 from ..web.person import PersonApp, build_person_app
 from ..web.provider import build_provider_app
 from ..web.resource import AAuthMiddleware
 from .calendar import SCOPES, Calendar, calendar_app, policy
+from .organisation import EXPENSES_SCOPES, access_policy, expenses_app, expenses_policy
 from .sequence import Lane, render_sequence
 
 __all__ = ["Parties", "open_parties"]
@@ -43,6 +45,7 @@ _PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 AGENT, CALENDAR, PERSON, PROVIDER, THIEF = "agent", "calendar", "person server", "agent provider", "somebody else"
+EXPENSES, ACCESS = "expenses", "access server"
 
 
 @dataclass(slots=True)
@@ -53,6 +56,8 @@ class Parties:
     agent: AsyncAgent
     calendar: str
     """Origin of the calendar, its identifier."""
+    expenses: str
+    access: str
     person: str
     provider: str
     page: str
@@ -80,7 +85,9 @@ def lanes(parties: Parties) -> list[Lane]:
         Lane(THIEF, "Somebody else", "has stolen the agent's tokens"),
         Lane(AGENT, "Agent", "acts for a person"),
         Lane(CALENDAR, "Calendar", parties.calendar),
+        Lane(EXPENSES, "Expenses", parties.expenses),
         Lane(PERSON, "Person server", parties.person),
+        Lane(ACCESS, "Access server", parties.access),
         Lane(PROVIDER, "Agent provider", parties.provider),
     ]
 
@@ -91,13 +98,14 @@ async def open_parties(data: Path, *, on_interaction: Callable[[Direct], object]
     `on_interaction` is called with a `Direct` when the person is needed; `wait_s` is how long the agent waits then.
     """
     exchanges = Exchanges(time.time)
-    ports = [free_port() for _ in range(4)]
-    provider_url, person_url, calendar_url, page_url = (
-        f"http://{name}.localhost:{port}"
-        for name, port in zip(("agents", "person", "calendar", "demo"), ports, strict=True)
+    names = ("agents", "person", "calendar", "expenses", "access", "demo")
+    ports = [free_port() for _ in names]
+    provider_url, person_url, calendar_url, expenses_url, access_url, page_url = (
+        f"http://{name}.localhost:{port}" for name, port in zip(names, ports, strict=True)
     )
     exchanges.names.update({provider_url: PROVIDER, person_url: PERSON, calendar_url: CALENDAR})
-    wires = {name: _wire(exchanges, name) for name in (AGENT, CALENDAR, PERSON, PROVIDER, THIEF)}
+    exchanges.names.update({expenses_url: EXPENSES, access_url: ACCESS})
+    wires = {name: _wire(exchanges, name) for name in (AGENT, CALENDAR, EXPENSES, PERSON, ACCESS, PROVIDER, THIEF)}
 
     database = await Database.open(f"sqlite:///{data / 'provider.db'}")
     provider = AgentProvider(
@@ -123,13 +131,25 @@ async def open_parties(data: Path, *, on_interaction: Callable[[Direct], object]
         access_mode="auth-token",
     )
     calendar = AAuthMiddleware(calendar_app(Calendar(data / "calendar.db")), resource, policy())
-    shown: list[Parties] = []
-    servers = await serve_all(
-        [
-            Running(app, "127.0.0.1", port)
-            for app, port in zip((build_provider_app(provider), person_app, calendar, _page(shown)), ports, strict=True)
-        ]
+    access = await build_access_app(
+        f"sqlite:///{data / 'access.db'}", access_url, access_policy(), dev=True, wire=wires[ACCESS]
     )
+    guarded = Resource(
+        issuer=expenses_url,
+        wire=wires[EXPENSES],
+        store=MemoryResourceStore(time.time),
+        signing_key=SigningKey.generate(),
+        dev=True,
+        scopes=EXPENSES_SCOPES,
+        access_server=access_url,
+        name="Expenses",
+        description="The expense reports of an organisation with rules of its own.",
+        access_mode="auth-token",
+    )
+    expenses = AAuthMiddleware(expenses_app(), guarded, expenses_policy())
+    shown: list[Parties] = []
+    apps = (build_provider_app(provider), person_app, calendar, expenses, access, _page(shown))
+    servers = await serve_all([Running(app, "127.0.0.1", port) for app, port in zip(apps, ports, strict=True)])
     exchanges.note("The agent enrols: it makes a key, the provider vouches for it", "step")
     source, _ = await wires[AGENT].run(
         enroll(provider_url, SigningKey.generate(), clock=time.time, ps=person_url, label="Demo agent", dev=True)
@@ -147,13 +167,15 @@ async def open_parties(data: Path, *, on_interaction: Callable[[Direct], object]
         exchanges,
         agent,
         calendar_url,
+        expenses_url,
+        access_url,
         person_url,
         provider_url,
         f"{page_url}/",
         person_app,
         wires[THIEF],
         servers,
-        [wire for name, wire in wires.items() if name != PERSON],
+        [wire for name, wire in wires.items() if name not in (PERSON, ACCESS)],
         [database],
     )
     shown.append(parties)

@@ -51,6 +51,8 @@ class _Demo:
                 ("agent provider", parties.provider),
                 ("person server", parties.person),
                 ("calendar", parties.calendar),
+                ("expenses", parties.expenses),
+                ("access server", parties.access),
                 ("sequence page", parties.page),
             ):
                 screen.say(f"  {name:<15} {safe(url)}")

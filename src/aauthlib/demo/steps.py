@@ -94,6 +94,18 @@ async def _denied(parties: Parties) -> Outcome:
     return Outcome(False, f"{response.status_code} although the person said no")
 
 
+async def _four_parties(parties: Parties) -> Outcome:
+    return _outcome(await parties.agent.get(f"{parties.expenses}/reports"), 200)
+
+
+async def _refused_by_policy(parties: Parties) -> Outcome:
+    try:
+        response = await parties.agent.get(f"{parties.expenses}/salaries")
+    except Denied as error:
+        return Outcome(True, f"denied: {error.detail}")
+    return Outcome(False, f"{response.status_code} although the organisation's rules say no")
+
+
 async def _stolen(parties: Parties) -> Outcome:
     """Take the last auth token out of what was recorded, as a leaked log would hold it, and try it in three ways."""
     token, captured = _last_auth_token(parties)
@@ -124,7 +136,7 @@ def _send(request: Request) -> Flow[Response]:
 
 def _last_auth_token(parties: Parties) -> tuple[str | None, Request | None]:
     for entry in reversed(parties.exchanges.entries):
-        if not isinstance(entry, Exchange):
+        if not isinstance(entry, Exchange) or entry.request.origin != parties.calendar:
             continue
         header = entry.request.headers.get("signature-key") or ""
         _, marker, rest = header.partition('jwt;jwt="')
@@ -143,5 +155,9 @@ STEPS = (
     Step("Step-up to calendar.write", _write, asks_person=True),
     Step("Held: the calendar keeps the call, and executes it once it is allowed", _held, asks_person=True),
     Step("A request for calendar.delete, which the person denies", _denied, decision="deny", asks_person=True),
+    Step(
+        "Four parties: the person consents, the organisation's access server decides", _four_parties, asks_person=True
+    ),
+    Step("The person would allow it, the organisation's rules do not", _refused_by_policy, asks_person=True),
     Step("A stolen token, tried by somebody else", _stolen),
 )

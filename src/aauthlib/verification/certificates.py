@@ -165,7 +165,7 @@ def read_pem(document: bytes) -> list[x509.Certificate]:
     """The certificates of a PEM document, in its order. Raises `InvalidKey`."""
     try:
         chain = x509.load_pem_x509_certificates(document)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:  # the second is no ValueError
         raise InvalidKey("The document at x5u is not a PEM certificate chain.") from error
     if len(chain) > _MAX_CERTIFICATES:
         raise InvalidKey(f"The document at x5u has more than {_MAX_CERTIFICATES} certificates.")
