@@ -208,3 +208,14 @@ def test_what_stands_for_a_token_is_not_shown() -> None:
 )
 def test_of_what_stands_for_a_token_only_the_scheme_is_shown(key: object, shown: str) -> None:
     assert repr(key) == shown
+
+
+@pytest.mark.parametrize(("length", "taken"), [(1, True), (16_384, True), (16_385, False)])
+def test_a_parameter_has_a_greatest_length(length: int, taken: bool) -> None:
+    member = parse(f'sig=jwks;url="https://a.example/keys";kid="{"k" * length}"')["sig"]
+
+    if taken:
+        assert member() == DirectJWKS("https://a.example/keys", "k" * length)
+    else:
+        with pytest.raises(InvalidKey):
+            member()

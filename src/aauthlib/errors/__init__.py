@@ -2,7 +2,8 @@
 
 Every failure that another party can see has one class here, named for its code. It knows its status and
 how it is written on the wire, either as a `Signature-Error` header (#authentication-errors) or as
-`application/problem+json` (#error-response-format), and `parse_problem` and `messages.headers.parse_signature_error` read them back.
+`application/problem+json` (#error-response-format). `parse_problem` and `messages.headers.parse_signature_error` read
+the two forms back.
 
     AAuthError
     ├── InvalidIdentifier            an identifier or URL breaks its grammar (no wire form of its own)
