@@ -34,8 +34,8 @@ REASONS = ROOT / "scripts" / "mutation_reasons.toml"
 PACKAGES = {"deferred": "tests/deferred", "tokens": "tests/tokens", "httpsig": "tests/httpsig"}
 #: By mutmut's exit codes.
 STATUS = {1: "killed", 3: "killed", 0: "survived", 5: "untested", 33: "untested", 36: "timed out", -24: "timed out"}
-#: A mutant that only loops forever or waits is noticed by its time, as a test run would be.
-NOTICED = frozenset({"killed", "timed out"})
+#: What needs no explanation: a mutant that only loops or waits is noticed by its time, as a test run would be.
+SETTLED = frozenset({"killed", "timed out", "not run"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,27 +170,27 @@ def explain(survivors: list[Mutant]) -> tuple[dict[str, list[Mutant]], list[Muta
 
 def report(found: list[Mutant], took_s: float, complete: bool) -> str:
     """docs/mutation.md."""
-    explained, unexplained = explain([mutant for mutant in found if mutant.status not in NOTICED])
+    explained, unexplained = explain([mutant for mutant in found if mutant.status not in SETTLED])
     lines = [
         "# Mutation testing",
         "",
         "Written by `make mutate` (mutmut). Each mutant is one small change of the code, and the package's own tests",
         "have to notice it. What survives is listed with the reason.",
         "",
-        "| package | mutants | killed | by time | survived | wording | explained otherwise | unexplained |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| package | mutants | not run | killed | by time | survived | wording | explained otherwise | unexplained |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for package in PACKAGES:
         own = [mutant for mutant in found if mutant.package == package]
         counts = Counter(mutant.status for mutant in own)
-        survived = [mutant for mutant in own if mutant.status not in NOTICED]
+        survived = [mutant for mutant in own if mutant.status not in SETTLED]
         wording = sum(
             mutant.package == package for m in explained for mutant in explained[m] if m.startswith("Wording")
         )
         open_ = sum(mutant.package == package for mutant in unexplained)
         lines.append(
-            f"| {package} | {len(own)} | {counts['killed']} | {counts['timed out']} | {len(survived)} | {wording} "
-            f"| {len(survived) - wording - open_} | {open_} |"
+            f"| {package} | {len(own)} | {counts['not run']} | {counts['killed']} | {counts['timed out']} "
+            f"| {len(survived)} | {wording} | {len(survived) - wording - open_} | {open_} |"
         )
     lines += [
         "",
@@ -235,7 +235,7 @@ def main() -> int:
             prepare(chosen.packages or list(PACKAGES))
         complete = run(chosen.budget * 60, chosen.jobs)
     found = list(mutants())
-    _, unexplained = explain([mutant for mutant in found if mutant.status not in NOTICED])
+    _, unexplained = explain([mutant for mutant in found if mutant.status not in SETTLED])
     counts = Counter(mutant.status for mutant in found)
     print(f"{len(found)} mutants: " + ", ".join(f"{count} {status}" for status, count in counts.most_common()))
     if chosen.list:

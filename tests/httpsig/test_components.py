@@ -280,3 +280,23 @@ def test_a_digest_is_covered_whole_or_by_a_member_and_not_by_a_trailer_or_the_re
     assert covers_digest([component('"content-digest";req')], request=True)
     assert not covers_digest(["content-digest"], request=True)
     assert not covers_digest([component('"content-digest";key="md5"')])
+
+
+@pytest.mark.spec("rfc9421#2.3")
+@pytest.mark.parametrize("parameters", [{"created": 10**15}, {"created": -1}, {"Created": 1}, {"created": True}])
+def test_the_fast_writer_leaves_what_is_no_plain_parameter_to_the_general_one(parameters: dict[str, int]) -> None:
+    assert fast_write.inner_list(("@method",), parameters) is None
+    assert fast_write.inner_list(("@method",), {"created": 0}) == '("@method");created=0'
+
+
+@pytest.mark.spec("rfc9421#2.2.3")
+def test_only_a_port_that_is_the_default_of_the_scheme_is_left_out() -> None:
+    for scheme, port, kept in (
+        ("https", 443, ""),
+        ("http", 80, ""),
+        ("https", 80, ":80"),
+        ("http", 443, ":443"),
+        ("ws", 80, ":80"),
+    ):
+        request = Request("GET", f"{scheme}://Example.com:{port}/")
+        assert component_value(request, "@authority") == f"example.com{kept}"

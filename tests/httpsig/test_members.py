@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aauthlib.errors import AAuthError, InvalidSignature
 from aauthlib.httpsig import JWT, Component, fast_read, members
-from aauthlib.httpsig.members import Member
+from aauthlib.httpsig.members import Member, read_dictionary
 
 SIGNATURE = b64encode(bytes(range(64))).decode()
 SCHEMES = ("jwt", "hwk", "jkt-jwt", "jwks_uri")
@@ -222,3 +222,27 @@ def test_no_headers_make_reading_fail_otherwise(signature_input: str, signature:
     assert fast_read.read(signature_input, signature, key) is None
     with pytest.raises(InvalidSignature):
         members.read(signature_input, signature, key, schemes=SCHEMES)
+
+
+@pytest.mark.spec("rfc9421#4.1")
+@pytest.mark.parametrize(("count", "taken"), [(8, True), (9, False)])
+def test_no_more_than_eight_signatures_are_read(count: int, taken: bool) -> None:
+    field = ", ".join(f'sig{number}=("@method")' for number in range(count))
+
+    if taken:
+        assert len(read_dictionary(field, "Signature-Input")) == count
+    else:
+        with pytest.raises(InvalidSignature, match="more than 8"):
+            read_dictionary(field, "Signature-Input")
+
+
+@pytest.mark.spec("rfc9421#4.1")
+@pytest.mark.parametrize(("count", "taken"), [(64, True), (65, False)])
+def test_no_more_than_64_components_are_read(count: int, taken: bool) -> None:
+    components = [(f"x-{number}", {}) for number in range(count)]
+
+    if taken:
+        assert len(members.covered_components(components, ())) == count
+    else:
+        with pytest.raises(InvalidSignature, match="acceptable length"):
+            members.covered_components(components, ())

@@ -219,3 +219,8 @@ def test_a_parameter_has_a_greatest_length(length: int, taken: bool) -> None:
     else:
         with pytest.raises(InvalidKey):
             member()
+
+
+@pytest.mark.parametrize(("label", "scheme"), [("Sig", "jwt"), ("sig", "JWT"), ("1", "jwt")])
+def test_the_fast_writer_leaves_odd_names_to_the_general_one(label: str, scheme: str) -> None:
+    assert fast_write.scheme_member(label, scheme, {}) is None

@@ -29,7 +29,7 @@ from aauthlib.tokens import (
     VerificationPolicy,
     issue_agent_token,
 )
-from aauthlib.tokens.profile import issue, read
+from aauthlib.tokens.profile import confirmation, issue, read
 
 NOW = 1_800_000_000
 ALL = (AgentToken, PersonToken, AuthToken, ResourceToken)
@@ -502,3 +502,19 @@ def test_a_scope_claim_has_a_greatest_length(forge: Any, length: int, taken: boo
     else:
         with pytest.raises(TokenInvalid, match="scope"):
             forge.verify(text, AuthToken)
+
+
+@pytest.mark.spec("#request-context-binding", "#signature-algorithms")
+@pytest.mark.parametrize("jwk", [{"kty": "XYZ", "alg": "Ed25519"}, {"kty": "oct", "k": "AA", "alg": "HS256"}])
+def test_a_confirmation_key_of_an_unknown_kind_cannot_be_used(forge: Any, jwk: dict[str, str]) -> None:
+    with pytest.raises((InvalidKey, UnsupportedAlgorithm)):
+        forge.verify(forge.mint(AgentToken, cnf={"jwk": jwk}), AgentToken)
+
+
+@pytest.mark.spec("#signature-algorithms")
+def test_a_confirmation_key_is_of_an_algorithm_that_is_accepted() -> None:
+    claims = {"cnf": {"jwk": SigningKey.generate("ES256").public.to_jwk()}}
+
+    with pytest.raises(UnsupportedAlgorithm) as caught:
+        confirmation(claims, VerificationPolicy(algorithms=("Ed25519",)))
+    assert caught.value.accepted == ("Ed25519",)
