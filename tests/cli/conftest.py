@@ -22,6 +22,14 @@ from aauthlib.effects import Direct
 
 T = TypeVar("T")
 
+#: The command in a process that Ctrl-C reaches, also where the tests themselves run in the background of a shell, which
+#: has its children ignore it.
+AAUTH = [
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from aauthlib.cli import main; main()",
+]
+
 
 @dataclass
 class World:
@@ -55,7 +63,7 @@ class World:
         self.run(act())
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "aauthlib", *arguments]
+        return [*AAUTH, *arguments]
 
     def aauth(self, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from aauthlib.cli.serving import free_port
 from aauthlib.effects import FindMetadata, Flow
 from aauthlib.messages.metadata import PersonServerMetadata, read_metadata
 from aauthlib.transport import Wire
+from tests.cli.conftest import AAUTH
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 
@@ -23,7 +23,7 @@ SOURCE = str(Path(__file__).parents[2] / "src")
 @contextmanager
 def _serving(role: str, issuer: str, port: int, folder: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
     """The server, from its first line on the terminal that says it listens until it is stopped."""
-    command = [sys.executable, "-m", "aauthlib", "serve", role, "--issuer", issuer, "--port", str(port)]
+    command = [*AAUTH, "serve", role, "--issuer", issuer, "--port", str(port)]
     command += ["--database", f"sqlite:///{folder / 'data.db'}", *more]
     environment = {**os.environ, "PYTHONPATH": SOURCE, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
