@@ -18,7 +18,7 @@ from aauthlib.transport import SyncTransport
 from tests.resource.world import AP, Clock
 from tests.resource.world import World as ResourceWorld
 
-from .conftest import NewPage
+from .conftest import Album, NewPage
 
 pytestmark = [pytest.mark.browser, pytest.mark.spec("#resource-managed-auth", "#user-interaction")]
 
@@ -100,6 +100,16 @@ def test_declining_leads_back_to_the_agents_provider(page: Page, site: Site) -> 
     expect(page.get_by_role("heading", level=1)).to_have_text("Back at the agent")
     assert page.url == f"{AP}/callback?error=access_denied"
     assert site.get(pending).status == 403
+
+
+def test_its_page_has_its_picture(new_page: NewPage, site: Site, album: Album) -> None:
+    page = new_page(viewport={"width": 760, "height": 640})
+    _, url, code = site.ask()
+    page.goto(f"{url}?code={code}")
+    album.take(page, "resource-sign-in")
+    sign_in(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Give this agent access?")
+    album.take(page, "resource-consent")
 
 
 def test_it_is_done_by_keyboard_alone_on_a_phone_without_scripts(new_page: NewPage, site: Site) -> None:
