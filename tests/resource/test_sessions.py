@@ -265,6 +265,16 @@ async def test_an_interaction_times_out_for_both_sides(kept: World) -> None:
     assert (response.status, response.json()["error"]) == (408, "expired")
 
 
+@pytest.mark.spec("#interaction-code-format")
+async def test_a_right_code_is_refused_once_its_interaction_timed_out(kept: World) -> None:
+    _, handle, code = await ask(kept)
+    kept.clock.now += 901
+    with pytest.raises(Expired):
+        await kept.resource.interactions.check_code(handle, code)
+    with pytest.raises(Expired):
+        await kept.resource.interactions.arrive(handle, code, "user-1")
+
+
 async def test_an_agent_cannot_open_interactions_without_end(kept: World) -> None:
     for _ in range(10):
         await ask(kept)

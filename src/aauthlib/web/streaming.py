@@ -61,9 +61,10 @@ class VerifiedBody:
         try:
             await app(scope, self._next, sending)
         except Exception:
+            # Applications wrap what `receive` raises in errors of their own, so the type says nothing. Only the echo of
+            # a body we refused ourselves, before any of the response was sent, is swallowed.
             if self._failure is None or begun:
                 raise
-            # The application's own way of taking the error from `receive`.
         return None if begun else self._failure
 
     async def _next(self) -> Message:
