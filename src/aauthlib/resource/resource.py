@@ -236,17 +236,19 @@ class Resource:
     def check_policy(self, policy: Policy) -> None:
         """Raise `ConfigurationError` when `policy` asks for what this resource was not set up to do."""
         for rule in policy.rules:
-            unknown = [s for s in rule.scopes if s not in self.scopes and (rule.session or s not in IDENTITY_SCOPES)]
-            if unknown:
-                raise ConfigurationError(
-                    f"The policy asks for {unknown[0]!r}, which is not among the resource's scopes."
-                )
-            if rule.level is Level.AUTHORIZED and not rule.denied and self._signing_key is None:
-                raise ConfigurationError("A route that asks for an auth token needs a resource with a signing_key.")
-            if rule.session and self.sign_in is None:
-                raise ConfigurationError("A managed() route needs a sign_in hook: who signs in on the resource's page?")
-            if rule.account is not None and self._account_holder is None:
-                raise ConfigurationError("A route bound to an account needs an account_holder hook.")
+            self.check_rule(rule)
+
+    def check_rule(self, rule: AccessRule) -> None:
+        """Raise `ConfigurationError` when `rule` asks for what this resource was not set up to do."""
+        unknown = [s for s in rule.scopes if s not in self.scopes and (rule.session or s not in IDENTITY_SCOPES)]
+        if unknown:
+            raise ConfigurationError(f"The policy asks for {unknown[0]!r}, which is not among the resource's scopes.")
+        if rule.level is Level.AUTHORIZED and not rule.denied and self._signing_key is None:
+            raise ConfigurationError("A route that asks for an auth token needs a resource with a signing_key.")
+        if rule.session and self.sign_in is None:
+            raise ConfigurationError("A managed() route needs a sign_in hook: who signs in on the resource's page?")
+        if rule.account is not None and self._account_holder is None:
+            raise ConfigurationError("A route bound to an account needs an account_holder hook.")
 
     # ---------------------------------------------------------------- deciding
 
@@ -257,12 +259,23 @@ class Resource:
         is the address it came from, by which anonymous callers are counted. Returns the decision to serve it, or
         raises the `Challenge` or error whose response `refusal` makes.
         """
-        rule = match.rule
-        if rule.denied:
+        if match.rule.denied:
             if match.allow:
                 raise MethodNotAllowed("This resource does not take that method here.", allow=match.allow)
             raise NotFound("There is nothing here for this caller.")
-        caller = await self._callers.verify(request)
+        return await self.admit(request, await self.verify(request), match, client=client)
+
+    async def verify(self, request: Request) -> Caller:
+        """Who calls (#verification): anonymous when nothing is presented, else what was proved.
+
+        Raises the error of whatever was presented and does not verify. Remembers a state-changing request when the
+        resource has a `replay` cache, so one request is verified once.
+        """
+        return await self._callers.verify(request)
+
+    async def admit(self, request: Request, caller: Caller, match: Match, *, client: str = "") -> Decision:
+        """As `decide`, for a `caller` that `verify` returned for this very `request`."""
+        rule = match.rule
         token = presented_session(request, caller)
         if rule.session:
             decision = await self._managed(caller, token, rule)

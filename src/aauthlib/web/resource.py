@@ -40,7 +40,7 @@ from .asgi import (
 from .resource_pages import InteractionPage
 from .streaming import VerifiedBody, read_start
 
-__all__ = ["MAX_HELD_BODY_BYTES", "AAuthMiddleware", "peer_address"]
+__all__ = ["MAX_HELD_BODY_BYTES", "AAuthMiddleware", "invite", "peer_address", "seal"]
 
 #: Largest body read before a decision is made: one the signature covers, or one that is held. In bytes.
 MAX_HELD_BODY_BYTES = 1_048_576
@@ -116,6 +116,19 @@ class AAuthMiddleware:
             if handlers is not None:
                 await send_response(send, await self._protocol(scope, receive, handlers))
                 return
+        except ClientGone:
+            return
+        except AAuthError as error:
+            await send_response(send, refusal(error, self.resource.signature))
+            return
+        except Exception as error:
+            await send_response(send, _unexpected(error))
+            return
+        await self._application(scope, fields, receive, send)
+
+    async def _application(self, scope: Scope, fields: Fields, receive: Receive, send: Send) -> None:
+        """Decide on a request to the application, and serve it or refuse it."""
+        try:
             match = self.policy.match(scope["method"], route_path(scope["path"], scope.get("root_path", "")))
             request, body = await self._read(scope, fields, receive, match)
             decision = await self.resource.decide(request, match, client=self._client_address(scope))
@@ -296,34 +309,45 @@ def _sending(send: Send, decision: Decision, *, private: bool) -> Send:
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = list(message.get("headers", ()))
-            stated = b", ".join([value for name, value in headers if name.lower() == b"cache-control"])
-            wanted = b"no-store" if decision.headers else _private(stated)
-            if wanted != stated:
-                headers = [(name, value) for name, value in headers if name.lower() != b"cache-control"]
-                headers.append((b"cache-control", wanted))
-            headers.extend((name.encode("ascii"), value.encode("ascii")) for name, value in decision.headers)
-            message = {**message, "headers": headers}
+            message = seal(message, decision.headers, private=private)
         await send(message)
 
     return sending
+
+
+def seal(start: Message, fields: Iterable[tuple[str, str]], *, private: bool) -> Message:
+    """The `http.response.start` with the decision's header `fields`, as `_sending` describes."""
+    added = [(name.encode("ascii"), value.encode("ascii")) for name, value in fields]
+    if not private and not added:
+        return start
+    headers = list(start.get("headers", ()))
+    stated = b", ".join([value for name, value in headers if name.lower() == b"cache-control"])
+    wanted = b"no-store" if added else _private(stated)
+    if wanted != stated:
+        headers = [(name, value) for name, value in headers if name.lower() != b"cache-control"]
+        headers.append((b"cache-control", wanted))
+    return {**start, "headers": headers + added}
 
 
 def _inviting(send: Send, invitation: Iterable[tuple[str, str]]) -> Send:
-    """A `send` that tells an unsigned caller, whom the application refuses or slows down, how to sign.
+    """A `send` that tells an unsigned caller, whom the application refuses or slows down, how to sign."""
+
+    async def sending(message: Message) -> None:
+        await send(invite(message, invitation) if message["type"] == "http.response.start" else message)
+
+    return sending
+
+
+def invite(start: Message, invitation: Iterable[tuple[str, str]]) -> Message:
+    """The `http.response.start` for an unsigned caller, with the `invitation` to sign if it refuses.
 
     HTTP Signature Keys, Section 4.5: beside `WWW-Authenticate`, a payment challenge or `Retry-After`, which stay.
     """
-
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] in _INVITING:
-            headers = list(message.get("headers", ()))
-            if not any(name.lower() == b"accept-signature-scheme" for name, _ in headers):
-                headers.extend((name.encode("ascii"), value.encode("ascii")) for name, value in invitation)
-                message = {**message, "headers": headers}
-        await send(message)
-
-    return sending
+    headers = list(start.get("headers", ()))
+    if start["status"] not in _INVITING or any(name.lower() == b"accept-signature-scheme" for name, _ in headers):
+        return start
+    headers.extend((name.encode("ascii"), value.encode("ascii")) for name, value in invitation)
+    return {**start, "headers": headers}
 
 
 def _private(stated: bytes) -> bytes:
