@@ -106,3 +106,21 @@ def test_without_javascript_the_password_is_the_way_in(new_page: NewPage, world:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Hello, Ana Example")
+
+
+def test_a_recovery_code_is_a_way_in_without_javascript(new_page: NewPage, world: World) -> None:
+    page = new_page(java_script_enabled=False, viewport={"width": 360, "height": 740})
+    set_up(page, world)
+    page.goto(f"{world.ps}/security")
+    page.get_by_role("button", name="Make recovery codes").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your recovery codes")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    code = page.locator("ol.codes code").first.inner_text()
+    page.get_by_role("link", name="I have kept them").click()
+    expect(page.get_by_text("You have 10 unused codes")).to_be_visible()
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    page.get_by_label("Username").fill("ana")
+    page.get_by_text("No way in? Use a recovery code").click()
+    page.get_by_label("Recovery code").fill(code.lower())
+    page.get_by_role("button", name="Sign in with the code").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Hello, Ana Example")

@@ -55,6 +55,9 @@ def test_every_page_has_its_picture(new_page: NewPage, world: World, album: Albu
     page.get_by_role("button", name="Add a passkey").click()
     page.get_by_role("status").wait_for()
     album.take(page, "person-security")
+    page.get_by_role("button", name="Make recovery codes").click()
+    page.get_by_role("heading", name="Your recovery codes").wait_for()
+    album.take(page, "person-recovery-codes")
 
     stranger = new_page(**_DESKTOP)
     first = world.ask_person_token(justification="To look into your calendar.", device="Ana’s laptop")

@@ -13,11 +13,6 @@ from sqlalchemy import text
 
 from aauthlib.errors import NotFound
 from aauthlib.person.accounts import (
-    FAILURE_WINDOW_S,
-    FAILURES_BY_NAME,
-    FAILURES_BY_NETWORK,
-    SESSION_IDLE_S,
-    SESSION_LIFETIME_S,
     Account,
     Accounts,
     AccountTaken,
@@ -28,7 +23,9 @@ from aauthlib.person.accounts import (
     UnsuitablePassword,
     csrf_token,
 )
+from aauthlib.person.guessing import FAILURE_WINDOW_S, FAILURES_BY_NAME, FAILURES_BY_NETWORK
 from aauthlib.person.passwords import Passwords
+from aauthlib.person.sessions import SESSION_IDLE_S, SESSION_LIFETIME_S
 from aauthlib.store.accounts import SQLAccountStore
 from aauthlib.store.database import Database
 

@@ -69,3 +69,24 @@ class AccountStore(Protocol):
 
     async def end_session(self, digest: str, *, person_id: str) -> bool:
         """`False` when this person has no such session."""
+
+    async def end_other_sessions(self, person_id: str, *, keep: str) -> int:
+        """End every session of this person but one. Returns how many there were."""
+
+    async def replace_recovery_codes(self, person_id: str, digests: Sequence[str], *, now: float) -> None:
+        """Keep these codes and none before them."""
+
+    async def count_recovery_codes(self, person_id: str) -> int:
+        """How many codes the person has left."""
+
+    async def use_recovery_code(self, person_id: str, digest: str) -> bool:
+        """Use a code up. `False` when the person has none such, or it was used."""
+
+    async def count_attempt(self, limits: Sequence[tuple[str, int]], *, window_s: float, now: float) -> float:
+        """Count one attempt for each `(what, limit)`, unless one of them has had its share.
+
+        Returns how many seconds to wait, 0 when the attempt was counted and may be made.
+        """
+
+    async def clear_attempts(self, what: Sequence[str]) -> None:
+        """Forget the attempts of these: they proved themselves."""

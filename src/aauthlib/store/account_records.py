@@ -54,7 +54,9 @@ class Session:
     browser: str
     """For the person to tell sessions apart, such as `Firefox on Linux`."""
     method: str
-    """`password` or `passkey`."""
+    """`password`, `passkey`, `recovery` (a recovery code) or `provider` (an organisation's)."""
+    place: str = ""
+    """The network it was begun from, such as `203.0.113.0/24`; empty when that is unknown."""
     created_at: float
     last_seen_at: float
     expires_at: float

@@ -28,7 +28,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..errors import NotFound
-from .account_records import Account, AccountTaken, Passkey, Session
+from .account_records import Account, AccountTaken, Passkey
+from .account_sign_ins import SQLSignIns, session_table
 from .database import Database, schema
 
 __all__ = ["SQLAccountStore"]
@@ -58,18 +59,6 @@ passkey_table = Table(
     Column("name", String(64), nullable=False),
     Column("created_at", Float, nullable=False),
     Column("last_used_at", Float),
-)
-
-session_table = Table(
-    "session",
-    schema,
-    Column("digest", String(64), primary_key=True),
-    Column("person_id", String(32), ForeignKey("account.person_id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("browser", String(100), nullable=False),
-    Column("method", String(16), nullable=False),
-    Column("created_at", Float, nullable=False),
-    Column("last_seen_at", Float, nullable=False),
-    Column("expires_at", Float, nullable=False, index=True),
 )
 
 #: Passkey challenges that were answered, until they would have expired: each is good for one answer.
@@ -114,23 +103,11 @@ def _passkey(row: Any) -> Passkey:
     )
 
 
-def _session(row: Any) -> Session:
-    return Session(
-        digest=row.digest,
-        person_id=row.person_id,
-        browser=row.browser,
-        method=row.method,
-        created_at=row.created_at,
-        last_seen_at=row.last_seen_at,
-        expires_at=row.expires_at,
-    )
-
-
 def _passkey_values(passkey: Passkey) -> dict[str, Any]:
     return {name: getattr(passkey, name) for name in Passkey.__slots__}
 
 
-class SQLAccountStore:
+class SQLAccountStore(SQLSignIns):
     """`person.account_storage.AccountStore` on a database."""
 
     def __init__(self, database: Database) -> None:
@@ -267,46 +244,6 @@ class SQLAccountStore:
         except IntegrityError:
             return False
         return True
-
-    # ------------------------------------------------------------------ sessions
-
-    async def create_session(self, session: Session, *, now: float) -> None:
-        """Keep a new session, and drop those past their time."""
-        async with self.database.transaction() as connection:
-            await connection.execute(delete(session_table).where(session_table.c.expires_at <= now))
-            await connection.execute(
-                insert(session_table).values(**{name: getattr(session, name) for name in Session.__slots__})
-            )
-
-    async def session(self, digest: str) -> Session | None:
-        async with self.database.transaction() as connection:
-            query = select(session_table).where(session_table.c.digest == digest)
-            row = (await connection.execute(query)).one_or_none()
-        return _session(row) if row is not None else None
-
-    async def sessions(self, person_id: str) -> Sequence[Session]:
-        """A person's sessions, the latest used first."""
-        query = (
-            select(session_table)
-            .where(session_table.c.person_id == person_id)
-            .order_by(session_table.c.last_seen_at.desc())
-        )
-        async with self.database.transaction() as connection:
-            return [_session(row) for row in await connection.execute(query)]
-
-    async def touch_session(self, digest: str, *, now: float) -> None:
-        async with self.database.transaction() as connection:
-            await connection.execute(
-                update(session_table).where(session_table.c.digest == digest).values(last_seen_at=now)
-            )
-
-    async def end_session(self, digest: str, *, person_id: str) -> bool:
-        """`False` when this person has no such session."""
-        async with self.database.transaction() as connection:
-            result = await connection.execute(
-                delete(session_table).where(session_table.c.digest == digest, session_table.c.person_id == person_id)
-            )
-            return bool(result.rowcount)
 
 
 async def _count(connection: AsyncConnection) -> int:

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from aauthlib.person.accounts import FAILURES_BY_NAME
+from aauthlib.person.guessing import FAILURES_BY_NAME
 from tests.person.authenticator import Authenticator
 
 from .conftest import PASSWORD, Browser, MakeSite, Site

@@ -125,6 +125,7 @@ async def _sign_in_page(
         error=error,
         username=username,
         again=visit.account is not None,
+        recovering=visit.form.get("way") == "recovery",
         passkey_options=json.dumps(options) if options else None,
     )
 
@@ -133,25 +134,31 @@ async def sign_in(visit: Visit) -> Response:
     """POST /sign-in."""
     accounts, form, intent = visit.site.accounts, visit.form, Intent.of(visit)
     credential, username = form.get("credential"), form.get("username")
+    recovering = form.get("way") == "recovery"
     try:
         if credential:
             account = await accounts.passkeys.authenticate(credential, binder=visit.secret)
+        elif recovering:
+            code = form.get("recovery_code")
+            account = await accounts.recovery.redeem(username, code, address=visit.address)
         else:
             account = await accounts.verify_password(username, form.get("password"), address=visit.address)
     except TooManyAttempts as error:
         return await _sign_in_page(visit, intent, status=429, error=error.detail, username=username)
     except (SignInRefused, PasskeyRefused) as error:
         return await _sign_in_page(visit, intent, status=403, error=error.detail, username=username)
-    await _enter(visit, account, method="passkey" if credential else "password")
+    await enter(visit, account, method="passkey" if credential else "recovery" if recovering else "password")
     return await intent.follow(visit, account)
 
 
-async def _enter(visit: Visit, account: Account, *, method: str) -> None:
+async def enter(visit: Visit, account: Account, *, method: str) -> None:
     """Begin a session with a new secret, and end the one this browser had."""
     if visit.session is not None:
         await visit.site.accounts.end_session(visit.session.digest, person_id=visit.session.person_id)
     browser = browser_name(visit.request.headers.get("user-agent", ""))
-    visit.entered = await visit.site.accounts.start_session(account, method=method, browser=browser)
+    visit.entered = await visit.site.accounts.start_session(
+        account, method=method, browser=browser, address=visit.address
+    )
 
 
 async def sign_out(visit: Visit) -> Response:
@@ -222,7 +229,7 @@ async def set_up(visit: Visit) -> Response:
     except AccountTaken:
         return visit.redirect("/sign-in")
     await _publish_profile(visit, account)
-    await _enter(visit, account, method="passkey" if credential else "password")
+    await enter(visit, account, method="passkey" if credential else "password")
     return await intent.follow(visit, account)
 
 

@@ -1,6 +1,7 @@
 """How a person signs in, and where they are signed in (#ps-approval-endpoint-auth).
 
-What would let somebody in later (a passkey, a first password) takes a recent sign-in.
+What would let somebody in later (a passkey, a first password, recovery codes), or keep somebody out, takes a recent
+sign-in.
 """
 
 from __future__ import annotations
@@ -22,13 +23,22 @@ from ...person.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from .browsers import browser_name
 from .visit import Visit
 
-__all__ = ["add_passkey", "change_password", "end_session", "remove_passkey", "show_security"]
+__all__ = [
+    "add_passkey",
+    "change_password",
+    "end_other_sessions",
+    "end_session",
+    "remove_passkey",
+    "renew_recovery_codes",
+    "show_security",
+]
 
 _SAVED = {
     "passkey": "The passkey was added.",
     "passkey-removed": "The passkey was removed.",
     "password": "The password was changed. Your other sessions were ended.",
     "session": "The session was ended.",
+    "sessions": "Every other session was ended.",
 }
 
 
@@ -60,6 +70,7 @@ async def _page(visit: Visit, *, status: int = 200, field: str = "", error: str 
         passkey_options=json.dumps(options) if options else None,
         recent=recent,
         has_password=person.password_hash is not None,
+        recovery_codes=await accounts.recovery.left(person.person_id),
         sessions=await accounts.sessions(person.person_id),
         current=session.digest,
         min_length=MIN_PASSWORD_LENGTH,
@@ -88,6 +99,8 @@ async def add_passkey(visit: Visit) -> Response:
 async def remove_passkey(visit: Visit) -> Response:
     """POST /security/passkeys/remove."""
     person = visit.person
+    if not visit.site.accounts.is_recent(_session(visit)):
+        return visit.redirect("/sign-in?next=/security")
     try:
         credential_id = bytes.fromhex(visit.form.get("id"))
     except ValueError:
@@ -122,3 +135,17 @@ async def end_session(visit: Visit) -> Response:
         visit.left = True
         return visit.redirect("/sign-in")
     return visit.redirect("/security?saved=session")
+
+
+async def end_other_sessions(visit: Visit) -> Response:
+    """POST /security/sessions/end-others."""
+    await visit.site.accounts.end_other_sessions(_session(visit))
+    return visit.redirect("/security?saved=sessions")
+
+
+async def renew_recovery_codes(visit: Visit) -> Response:
+    """POST /security/recovery-codes: new ones, on this page and never again."""
+    if not visit.site.accounts.is_recent(_session(visit)):
+        return visit.redirect("/sign-in?next=/security")
+    codes = await visit.site.accounts.recovery.renew(visit.person.person_id)
+    return visit.page("recovery_codes.html", codes=codes)

@@ -14,9 +14,10 @@ from typing import TypeAlias
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ...person.accounts import SESSION_LIFETIME_S, Account, Accounts, Session, SignedIn, csrf_token
+from ...person.accounts import Account, Accounts, Session, SignedIn, csrf_token
 from ...person.attempts import Attempts
 from ...person.server import PersonServer
+from ...person.sessions import SESSION_LIFETIME_S
 from ..pages import Form, PageError, Pages, read_form
 
 __all__ = ["Handler", "Site", "Visit", "open_visit"]
