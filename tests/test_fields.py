@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aauthlib.fields import MAX_FIELD_LENGTH, FieldError, Token, parse_dictionary, parse_list, serialize
+from aauthlib.fields import (
+    MAX_FIELD_LENGTH,
+    DuplicateKey,
+    FieldError,
+    Token,
+    parse_dictionary,
+    parse_list,
+    serialize,
+)
 
 KEY = st.from_regex(r"[a-z*][a-z0-9_\-.*]{0,10}", fullmatch=True)
 STRING = st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), max_size=12)
@@ -55,6 +63,22 @@ def test_types_are_told_apart() -> None:
 
 def test_of_a_key_given_twice_the_last_counts() -> None:
     assert parse_dictionary('a=1, b=2, a="x"') == {"b": (2, {}), "a": ("x", {})}
+
+
+@pytest.mark.parametrize("value", ["a=1, a=2", "a, b, a", "a=1;x, b=2;x, a=1;x", "a=(1 2),a=(1 2)"])
+def test_where_a_dictionary_must_have_unique_keys_two_of_one_are_refused(value: str) -> None:
+    with pytest.raises(DuplicateKey):
+        parse_dictionary(value, unique=True)
+    assert parse_dictionary(value)["a"]
+
+
+def test_unique_keys_are_those_of_members_and_not_of_parameters() -> None:
+    assert parse_dictionary("a=1;x=1;x=2, b=(1;x=1;x=2);y;y=3", unique=True) == {
+        "a": (1, {"x": 2}),
+        "b": ([(1, {"x": 2})], {"y": 3}),
+    }
+    with pytest.raises(FieldError):
+        parse_dictionary("a=1, b=", unique=True)
 
 
 @pytest.mark.spec("#untrusted-input")

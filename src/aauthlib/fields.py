@@ -6,7 +6,7 @@ Integer `int`, a Boolean `bool`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import http_sf
@@ -14,6 +14,7 @@ from http_sf import Token
 
 __all__ = [
     "MAX_FIELD_LENGTH",
+    "DuplicateKey",
     "FieldError",
     "Token",
     "is_plain_string",
@@ -35,18 +36,34 @@ class FieldError(ValueError):
     """A header field is not the structured field it should be."""
 
 
-def _parse(value: str, kind: str) -> Any:
+class DuplicateKey(FieldError):
+    """A dictionary has two members of one key where its field allows none."""
+
+
+def _refuse_duplicate(key: str, context: str) -> None:
+    if context == "dictionary":  # of a parameter given twice the last counts, as in any structured field
+        raise DuplicateKey("the field has two members of one key")
+
+
+def _parse(value: str, kind: str, on_duplicate_key: Callable[[str, str], None] | None = None) -> Any:
     if len(value) > MAX_FIELD_LENGTH:
         raise FieldError("the field is too long")
     try:
-        return http_sf.parse(value.encode("ascii"), tltype=kind)
+        return http_sf.parse(value.encode("ascii"), tltype=kind, on_duplicate_key=on_duplicate_key)
+    except FieldError:
+        raise
     except (http_sf.StructuredFieldError, UnicodeEncodeError, ValueError) as error:
         raise FieldError("the field is not a well-formed structured field") from error
 
 
-def parse_dictionary(value: str) -> dict[str, tuple[Any, dict[str, Any]]]:
-    """Parse a Dictionary: key to (value, parameters). An inner list's value is a list of (item, parameters)."""
-    return cast("dict[str, tuple[Any, dict[str, Any]]]", _parse(value, "dictionary"))
+def parse_dictionary(value: str, *, unique: bool = False) -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Parse a Dictionary: key to (value, parameters). An inner list's value is a list of (item, parameters).
+
+    Of two members of one key the last counts (RFC 9651, Section 4.2.2); with `unique` they raise `DuplicateKey`.
+    """
+    return cast(
+        "dict[str, tuple[Any, dict[str, Any]]]", _parse(value, "dictionary", _refuse_duplicate if unique else None)
+    )
 
 
 def parse_list(value: str) -> list[tuple[Any, dict[str, Any]]]:

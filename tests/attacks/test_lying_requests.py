@@ -14,7 +14,9 @@ import pytest_asyncio
 
 from aauthlib.base64url import b64url_encode
 from aauthlib.http import Fields, Request
-from aauthlib.httpsig import JWT, sign
+from aauthlib.httpsig import HWK, JWT, sign
+from aauthlib.httpsig.signature_key import dump
+from aauthlib.keys import SigningKey
 from aauthlib.resource import Policy, Route, anonymous, authorized
 from aauthlib.web.resource import AAuthMiddleware
 from tests.resource.world import App, call
@@ -272,6 +274,49 @@ async def test_a_signature_that_leaves_something_out_is_refused(city: City, hone
         without = genuine.with_headers(**{header.replace("-", "_"): None})
         answer = await city.send(without)
         assert (answer.status, error_code(answer)) == (401, "invalid_signature"), header
+
+
+@pytest.mark.parametrize("lines", [1, 2], ids=["in one line", "in two lines"])
+@pytest.mark.parametrize("victim_first", [True, False], ids=["victim first", "victim last"])
+@pytest.mark.spec("rfc9421#4.1", "rfc9421#4.2", "signature-key#3.2")
+async def test_two_members_of_one_label_let_nobody_appear_as_another(
+    city: City, honest: Honest, victim_first: bool, lines: int
+) -> None:
+    """A thief signs with a key of its own and shows the victim's token under the same label. Whoever reads the first
+    member, a proxy or a log, would take it for the victim; whoever reads the last for the thief, or the other way."""
+    agent, tokens = honest
+    thief = SigningKey.generate()
+    url = f"{CALENDAR}/agent"
+
+    def in_order(victim: str, own: str) -> list[str]:
+        members = [victim, own] if victim_first else [own, victim]
+        return members if lines == 2 else [", ".join(members)]
+
+    def doubled(request: Request, name: str, values: list[str]) -> Request:
+        kept = [pair for pair in request.headers if pair[0] != name]
+        return Request(request.method, url, Fields([*kept, *((name, value) for value in values)]))
+
+    shown = in_order(dump("sig", JWT(tokens[AgentToken])), dump("sig", HWK.of(thief.public)))
+    named = sign(
+        Request("GET", url, Fields()),
+        thief,
+        HWK.of(thief.public),
+        created=int(city.clock()),
+        key_field=", ".join(shown),
+    )
+    genuine = city.signed("GET", url, agent.key, tokens[AgentToken])
+    own = city.signed("GET", url, thief)
+    assert (await city.send(genuine)).status == 200
+    for lie in (
+        doubled(named, "signature-key", shown),
+        *(
+            doubled(genuine, name, in_order(genuine.headers.get(name) or "", own.headers.get(name) or ""))
+            for name in ("signature", "signature-input", "signature-key")
+        ),
+    ):
+        answer = await city.send(lie)
+        assert (answer.status, error_code(answer)) == (401, "invalid_signature")
+        assert b"one label twice" in answer.body
 
 
 @pytest.mark.spec("#signature-parameters")

@@ -86,10 +86,34 @@ def test_a_label_that_lacks_in_one_header_is_passed_over() -> None:
             members.read(input_, signature, key, schemes=SCHEMES)
 
 
-@pytest.mark.spec("rfc9421#4.1")
-def test_of_a_label_given_twice_the_last_counts_for_values_and_text_alike() -> None:
-    member = read('sig=("@method");created=1, sig=("@path");created=2')
-    assert (member.covered, member.params) == (("@path",), '("@path");created=2')
+INPUT = 'sig=("@method");created=1'
+
+
+@pytest.mark.spec("rfc9421#4.1", "rfc9421#4.2", "signature-key#3.2")
+@pytest.mark.parametrize("again", [True, False], ids=["the same once more", "another"])
+@pytest.mark.parametrize("which", ["Signature-Input", "Signature", "Signature-Key"])
+def test_a_label_that_stands_twice_in_a_header_is_refused(which: str, again: bool) -> None:
+    headers = {"Signature-Input": INPUT, "Signature": f"sig=:{SIGNATURE}:", "Signature-Key": 'sig=jwt;jwt="a"'}
+    other = {"Signature-Input": 'sig=("@path");created=2', "Signature": "sig=:AA==:", "Signature-Key": "sig=hwk"}
+    assert read(*headers.values()).label == "sig"
+    headers[which] = f"{headers[which]}, {headers[which] if again else other[which]}"
+    with pytest.raises(InvalidSignature, match=f"^{which} has one label twice"):
+        read(*headers.values())
+
+
+@pytest.mark.spec("rfc9421#4.3", "signature-key#3.2")
+@pytest.mark.parametrize("which", range(3))
+def test_a_label_twice_is_refused_also_when_another_is_selected(which: int) -> None:
+    headers = [f'ok=("@method");created=1, {INPUT}', f"ok=:{SIGNATURE}:, sig=:AA==:", 'ok=jwt;jwt="a", sig=jwt;jwt="b"']
+    assert members.read(*headers, schemes=SCHEMES, chosen="ok").label == "ok"  # type: ignore[misc]
+    headers[which] += ", x=1, sig=1"
+    with pytest.raises(InvalidSignature, match="one label twice"):
+        members.read(*headers, schemes=SCHEMES, chosen="ok")  # type: ignore[misc]
+
+
+def test_labels_that_differ_in_more_than_their_beginning_are_two() -> None:
+    header = 'sig=("@method");created=1, sig1=("@path");created=2, si=()'
+    assert list(read_dictionary(header, "Signature-Input")) == ["sig", "sig1", "si"]
 
 
 @pytest.mark.spec("rfc9421#4.1")
@@ -198,6 +222,21 @@ def test_the_fast_reader_reads_what_the_general_one_reads(headers: tuple[str, st
     assert (fast.label, fast.covered, fast.params) == (general.label, general.covered, general.params)
     assert (dict(fast.parameters), fast.signature) == (dict(general.parameters), general.signature)
     assert _loaded(fast) == _loaded(general)
+
+
+@pytest.mark.spec("rfc9421#4.1", "rfc9421#4.2", "signature-key#3.2")
+@settings(max_examples=300)
+@given(HEADERS, HEADERS, st.integers(0, 2), st.sampled_from([", ", ",", " , "]))
+def test_the_fast_reader_never_takes_a_header_of_two_members(
+    headers: tuple[str, str, str], others: tuple[str, str, str], which: int, comma: str
+) -> None:
+    doubled = list(headers)
+    doubled[which] += comma + others[which]
+    assert fast_read.read(*doubled) is None  # type: ignore[arg-type]
+    doubled[which] = headers[which] + comma + headers[which]
+    assert fast_read.read(*doubled) is None  # type: ignore[arg-type]
+    with pytest.raises(InvalidSignature):
+        members.read(*doubled, schemes=SCHEMES)  # type: ignore[misc]
 
 
 def test_the_fast_reader_takes_what_clients_send() -> None:

@@ -100,6 +100,20 @@ def test_several_signatures_stand_beside_each_other_and_are_told_apart_by_tag() 
         sign_message(twice, KEY, [], CREATED, label="a")
 
 
+@pytest.mark.spec("rfc9421#4.1", "rfc9421#4.2")
+@pytest.mark.parametrize("name", ["signature-input", "signature"])
+def test_a_message_with_two_signatures_of_one_label_is_refused(name: str) -> None:
+    signed = sign_message(REQUEST, KEY, ["@method"], CREATED, label="a")
+    doubled = Request(
+        signed.method, signed.url, signed.headers.added([(name, signed.headers.get(name) or "")]), signed.body
+    )
+    assert len(read_signatures(signed)) == 1
+    with pytest.raises(InvalidSignature, match="one label twice"):
+        read_signatures(doubled)
+    with pytest.raises(InvalidSignature, match="one label twice"):
+        sign_message(doubled, KEY, ["@method"], CREATED, label="b")
+
+
 @pytest.mark.spec("rfc9421#2.3")
 def test_every_parameter_arrives_as_it_was_set() -> None:
     parameters = SignatureParameters(NOW, "the key", "ed25519", NOW + 5, 'n"\\', "tag")

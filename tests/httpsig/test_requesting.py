@@ -79,6 +79,8 @@ def test_what_is_asked_reads_as_it_was_written(members: dict[str, tuple[list[str
         'a=("x";sf;bs)',
         'a=("x";unknown)',
         ", ".join(f"s{n}=()" for n in range(9)),
+        'a=("x"), a=("x")',
+        'a=("x"), b=(), a=()',
     ],
 )
 def test_a_malformed_field_is_refused(field: str) -> None:

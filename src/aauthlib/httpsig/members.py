@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..errors import InvalidSignature, SignatureError
-from ..fields import FieldError, parse_dictionary, serialize
+from ..fields import DuplicateKey, FieldError, parse_dictionary, serialize
 from . import signature_key
 from .components import Covered, covered_component
 from .signature_key import Loader
@@ -70,9 +70,15 @@ def read(
 
 
 def read_dictionary(value: str, name: str) -> Mapping[str, tuple[Any, dict[str, Any]]]:
-    """The field `name`, with a bound on its members. Raises `InvalidSignature`."""
+    """The field `name`, with a bound on its members. Raises `InvalidSignature`.
+
+    Also for a label that stands in it twice. Labels are unique within a message (RFC 9421, Section 4), and whoever
+    reads the first, a proxy or a log, must not see another signature than the one that is verified.
+    """
     try:
-        members = parse_dictionary(value)
+        members = parse_dictionary(value, unique=True)
+    except DuplicateKey as error:
+        raise InvalidSignature(f"{name} has one label twice; give each signature a label of its own.") from error
     except FieldError as error:
         raise InvalidSignature(f"{name} is not a well-formed dictionary.") from error
     if len(members) > _MAX_LABELS:

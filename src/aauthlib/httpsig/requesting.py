@@ -47,8 +47,11 @@ class RequestedSignature:
 
 
 def parse_accept_signature(value: str) -> tuple[RequestedSignature, ...]:
-    """Read the field, in its order. Unknown parameters are ignored. Raises `FieldError` when it is malformed."""
-    members = parse_dictionary(value)
+    """Read the field, in its order. Unknown parameters are ignored.
+
+    Raises `FieldError` when it is malformed, and `DuplicateKey`, one of them, when a label stands in it twice.
+    """
+    members = parse_dictionary(value, unique=True)
     if len(members) > _MAX_REQUESTED:
         raise FieldError(f"more than {_MAX_REQUESTED} signatures are asked for")
     found = []

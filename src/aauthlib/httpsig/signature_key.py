@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ..errors import InvalidJWT, InvalidKey, InvalidSignature
-from ..fields import FieldError, Token, parse_dictionary, serialize
+from ..fields import DuplicateKey, FieldError, Token, parse_dictionary, serialize
 from ..keys import PublicKey
 from . import fast_write
 
@@ -216,10 +216,13 @@ def parse(value: str) -> dict[str, Loader]:
     """Read a `Signature-Key` header: label to a loader of its scheme.
 
     Loading is left to the caller, so that a member nobody selects cannot fail the request (Section 3). A loader
-    raises `InvalidKey` or `InvalidJWT`; `parse` itself raises `InvalidSignature` when the header is no dictionary.
+    raises `InvalidKey` or `InvalidJWT`; `parse` itself raises `InvalidSignature` when the header is no dictionary or
+    has a label twice: a label is unique in its message (Section 3.2), and here it says whose key it is.
     """
     try:
-        members = parse_dictionary(value)
+        members = parse_dictionary(value, unique=True)
+    except DuplicateKey as error:
+        raise InvalidSignature("Signature-Key has one label twice; give each signature a label of its own.") from error
     except FieldError as error:
         raise InvalidSignature("Signature-Key is not a well-formed dictionary.") from error
     return {

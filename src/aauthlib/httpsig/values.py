@@ -6,7 +6,7 @@ fields and strings; which component asks for what is in `components`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
@@ -55,7 +55,11 @@ STRUCTURED_FIELDS: Mapping[str, FieldType] = {
     "want-repr-digest": "dictionary",
 }
 
-_PARSERS = {"dictionary": parse_dictionary, "list": parse_list, "item": parse_item}
+_PARSERS: Mapping[FieldType, Callable[[str], Any]] = {
+    "dictionary": parse_dictionary,
+    "list": parse_list,
+    "item": parse_item,
+}
 _WHITE = " \t"
 _FORM_SAFE = "*-._"
 
