@@ -74,6 +74,17 @@ def test_outside_development_the_first_account_needs_the_code_that_is_printed(tm
         assert any("TLS proxy" in line for line in lines)
 
 
+def test_an_organisation_without_an_administrator_is_offered_one(tmp_path: Path):
+    port = free_port()
+    issuer = f"http://person.localhost:{port}"
+    settings = tmp_path / "organisations.toml"
+    settings.write_text('[organisations.corp]\nname = "Corp Ltd"\n')
+    with _serving("person", issuer, port, tmp_path, "--dev", "--organisations", str(settings)) as process:
+        lines = _until(process, "Listening")
+    assert any("corp has no administrator yet" in line for line in lines)
+    assert any(f"{issuer}/join/" in line.replace("\n", "") for line in lines)
+
+
 @pytest.mark.spec("#agent-provider-metadata")
 def test_an_agent_provider_publishes_its_endpoints(tmp_path: Path):
     port = free_port()

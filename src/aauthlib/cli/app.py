@@ -190,13 +190,16 @@ def serve_person(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; TLS is the business of a proxy in front.")] = 8400,
     title: Annotated[str | None, typer.Option("--name", help="Display name.")] = None,
+    organisations: Annotated[
+        Path | None, typer.Option(help="TOML file with the organisations of its people and where they sign in.")
+    ] = None,
     dev: Dev = False,
 ) -> None:
     """Run a person server: consent pages, person tokens, auth tokens."""
     from .serve import serve_person_server
 
     screen = Screen()
-    _carry_out(screen, lambda: serve_person_server(screen, issuer, database, host, port, title, dev))
+    _carry_out(screen, lambda: serve_person_server(screen, issuer, database, host, port, title, organisations, dev))
 
 
 @serve.command("provider")

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import ConfigurationError
 from ..identifiers import server_identifier
 from ..messages.metadata import AgentProviderMetadata
+from ..person.organisation_settings import read_organisations
 from ..provider import AgentProvider, InvitationCodes
 from ..store.database import Database
 from ..store.provider import SQLProviderStore
@@ -25,18 +26,29 @@ __all__ = ["serve_agent_provider", "serve_person_server"]
 
 
 def serve_person_server(
-    screen: Screen, issuer: str, database: str, host: str, port: int, title: str | None, dev: bool
+    screen: Screen,
+    issuer: str,
+    database: str,
+    host: str,
+    port: int,
+    title: str | None,
+    organisations: Path | None,
+    dev: bool,
 ) -> int:
     """Run a person server until it is stopped."""
+    tenants = read_organisations(organisations, dev=dev) if organisations is not None else {}
 
     async def main() -> None:
-        app = await build_person_app(database, issuer, dev=dev, name=title)
+        app = await build_person_app(database, issuer, dev=dev, name=title, organisations=tenants)
         screen.say(f"[bold]Person server[/] {safe(issuer)}, on http://{host}:{port}")
         screen.say(f"  data: {safe(_shown(database))}")
         if app.setup_code is not None:
             screen.say(f"  First run: make your account at {safe(issuer)}/ with this set-up code: {app.setup_code}")
         elif await app.accounts.first_run():
             screen.say(f"  First run: make your account at {safe(issuer)}/")
+        for tenant, secret in app.invitations.items():
+            screen.say(f"  {safe(tenant)} has no administrator yet. Who opens this first is one:")
+            screen.say(f"    {safe(issuer)}/join/{secret}")
         _proxy_hint(screen, issuer, dev)
         await serve_one(Running(app, host, port), lambda: _listening(screen))
 

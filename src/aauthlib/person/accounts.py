@@ -81,6 +81,10 @@ class Accounts(Sessions):
         """How authenticators will know an account that is about to be made: 256 random bits."""
         return self._random_bytes(32)
 
+    def new_person_id(self) -> str:
+        """How this server knows an account that is about to be made: 128 random bits."""
+        return b64url_encode(self._random_bytes(16))
+
     def details(self, username: str, display_name: str, email: str | None) -> tuple[str, str, str | None]:
         """The three as kept. Raises `UnsuitableDetails`."""
         name = single_line(display_name)
@@ -114,10 +118,37 @@ class Accounts(Sessions):
         With `first` only when the server has no account yet. Raises `UnsuitableDetails`, `UnsuitablePassword`,
         `PasskeyRefused` or `AccountTaken`.
         """
-        kept, name, address = self.details(username, display_name, email)
         if first and not await self.first_run():
             raise AccountTaken("This server has its account already.")
-        person_id = b64url_encode(self._random_bytes(16))
+        account, passkey = await self.prepare(
+            username,
+            display_name,
+            password=password,
+            email=email,
+            credential=credential,
+            user_handle=user_handle,
+            binder=binder,
+            passkey_name=passkey_name,
+        )
+        await self._store.create_account(account, first=first, passkey=passkey)
+        self._set_up = True
+        return account
+
+    async def prepare(
+        self,
+        username: str,
+        display_name: str,
+        *,
+        password: str | None = None,
+        email: str | None = None,
+        credential: str | None = None,
+        user_handle: bytes | None = None,
+        binder: str = "",
+        passkey_name: str = "Passkey",
+    ) -> tuple[Account, Passkey | None]:
+        """An account as it will be kept, with its passkey; nothing is stored. Raises as `create` for its arguments."""
+        kept, name, address = self.details(username, display_name, email)
+        person_id = self.new_person_id()
         handle = user_handle if user_handle is not None else self.new_user_handle()
         hashed = passkey = None
         if credential is not None:
@@ -135,9 +166,7 @@ class Accounts(Sessions):
             user_handle=handle,
             created_at=self._clock(),
         )
-        await self._store.create_account(account, first=first, passkey=passkey)
-        self._set_up = True
-        return account
+        return account, passkey
 
     async def account(self, person_id: str) -> Account | None:
         """The account with this id."""

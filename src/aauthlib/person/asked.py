@@ -73,6 +73,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stepped_up_jti: str | None = None
     """In place of `presented_jti`: the access server's own auth token that was presented, on a step-up."""
     presented_exp: float | None = None
+    tenant: str | None = None
+    """The organisation in the presented token, which the auth token repeats."""
     upstream: AskedUpstream | None = None
     capabilities: tuple[str, ...] = ()
     """Of those the agent declared, what a request that is open depends on."""
@@ -82,6 +84,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     platform: str | None = None
     device: str | None = None
     reauthenticate: bool = False
+    # Hints of the agent's, about whom to ask (#auth-token-request):
+    login_hint: str | None = None
+    domain_hint: str | None = None
+    wanted_tenant: str | None = None
+    """`tenant` of the request: nobody else than one of this organisation may agree."""
 
     @property
     def agent_id(self) -> AgentId:

@@ -24,7 +24,9 @@ __all__ = [
     "ConnectedAgent",
     "ConsentView",
     "Grant",
+    "Hints",
     "NotWaiting",
+    "OtherOrganisation",
     "ResourceFace",
     "ResourceInteraction",
     "ResourceInteractionFirst",
@@ -41,8 +43,21 @@ IDENTITY_SCOPE_DESCRIPTIONS: dict[str, str] = {
 }
 
 
+class OtherOrganisation(AAuthError):
+    """The agent asked for somebody of another organisation than the person's (#auth-token-request, `tenant`)."""
+
+
 class ResourceInteractionFirst(AAuthError):
     """The resource wants the person on its own page before the decision (#resource-initiated-interaction)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """Whom the agent would have asked (#auth-token-request). Agent-asserted: good for filling in a form."""
+
+    login_hint: str | None = None
+    domain_hint: str | None = None
+    tenant: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +136,8 @@ class ConsentView:
     identity_claims: tuple[str, ...] = ()
     """Claims about the person that approving releases, by name; only those this server has."""
     resource_interaction: ResourceInteraction | None = None
+    other_organisation: str | None = None
+    """The agent asks for somebody of this organisation, and the person is not: only a no is possible."""
     access_server: str | None = None
     """Who decides after the person, by the rules of the resource (#access-server-federation). All or nothing: it is not
     told of a part."""

@@ -92,7 +92,7 @@ class PersonServerCore:
     def metadata(self) -> PersonServerMetadata:
         """The document at `/.well-known/aauth-person.json` (#ps-metadata)."""
         name, description, logo_uri = self._about
-        claims = ["sub", *(claim for claims in IDENTITY_SCOPES.values() for claim in claims)]
+        claims = ["sub", "tenant", *(claim for claims in IDENTITY_SCOPES.values() for claim in claims)]
         return PersonServerMetadata(
             issuer=self.issuer,
             jwks_uri=self.issuer + JWKS_PATH,

@@ -26,6 +26,8 @@ from .consent import (
     ConnectedAgent,
     ConsentView,
     Grant,
+    Hints,
+    OtherOrganisation,
     ResourceInteraction,
     ResourceInteractionFirst,
 )
@@ -84,11 +86,13 @@ class ConsentDesk(Federating):
         """Say yes, to all of it or to the values in `scope`. Returns where the browser goes, or `None` for our page.
 
         Repeating it changes nothing. Raises `NotFound`, `NotWaiting`, `Expired`, `AgentOfAnotherPerson`,
-        `ResourceInteractionFirst`, or `InvalidRequest` when nothing is left of an auth token's scope.
+        `ResourceInteractionFirst`, `OtherOrganisation`, or `InvalidRequest` when nothing is left of the scope.
         """
         now = self.clock()
         request = await self.store.request_for(digest, person_id=person_id, now=now)
         asked = Asked.of(request.pending.request)
+        if await self._other_organisation(asked, person_id) is not None and request.pending.waiting:
+            raise OtherOrganisation("The agent asks for somebody of another organisation.")
         if asked.interaction is not None and not request.resource_done and request.pending.waiting:
             raise ResourceInteractionFirst("The resource wants you on its own page first.")
         if asked.kind == PERSON_TOKEN:
@@ -190,6 +194,14 @@ class ConsentDesk(Federating):
         due = await self.store.disconnect(person_id, agent, now=self.clock())
         return await tell_resources(self, due)
 
+    async def remove_member(self, tenant: str, person_id: str, *, by: str) -> list[RevocationOutcome]:
+        """End a membership in an organisation, disconnect the person's agents and tell the resources.
+
+        Who may do so is for the caller to know. Raises `NotFound` or `LastAdministrator`.
+        """
+        due = await self.store.remove_member(tenant, person_id, by=by, now=self.clock())
+        return await tell_resources(self, due)
+
     async def forget(self, person_id: str, grant: Grant) -> None:
         """Forget a remembered consent; the person is asked the next time."""
         consent = Consent(
@@ -235,6 +247,18 @@ class ConsentDesk(Federating):
         request = await self.store.refuse(digest, person_id=person_id, event=event, detail=detail, now=self.clock())
         return _callback(request)
 
+    async def _other_organisation(self, asked: Asked, person_id: str) -> str | None:
+        wanted = asked.wanted_tenant
+        return wanted if wanted is not None and await self.store.tenant_of(person_id) != wanted else None
+
+    async def hints(self, handle: str) -> Hints:
+        """Whom the agent wants asked, by its own account; empty for no such interaction."""
+        pending = await self.store.get_interaction(handle)
+        if pending is None:
+            return Hints()
+        asked = Asked.of(pending.request)
+        return Hints(asked.login_hint, asked.domain_hint, asked.wanted_tenant)
+
     async def _view(self, request: PersonRequest, person_id: str) -> ConsentView:
         pending, asked = request.pending, Asked.of(request.pending.request)
         provider, resource, standing, (_, consents), known, profile = await asyncio.gather(
@@ -275,6 +299,7 @@ class ConsentDesk(Federating):
             justification_markdown=cut(asked.justification, _MAX_JUSTIFICATION_LENGTH),
             identity_claims=tuple(released_claims(asked.scope, profile)),
             resource_interaction=interaction,
+            other_organisation=await self._other_organisation(asked, person_id),
             access_server=asked.access_server,
             access_interaction=page,
             on_behalf_of=asked.upstream.caller if asked.upstream else None,

@@ -41,6 +41,7 @@ __all__ = ["TokenEndpoints"]
 
 #: Declared capabilities that matter once a request is open (#aauth-capabilities).
 _CAPABILITIES = ("interaction", "clarification")
+_MAX_HINT_LENGTH = 256
 _PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 
 
@@ -76,6 +77,7 @@ class TokenEndpoints(Opening):
             **_shown(body, prompt),
         )
         person_id, consents = await self.standing_of(asked)
+        await self.check_wanted_tenant(asked, person_id)
         if person_id is not None and NAMING in consents and not prompt - {"none"}:
             await self.remember_tokens(agent, subagent)
             return await self._issue(asked, person_id, ())
@@ -116,6 +118,7 @@ class TokenEndpoints(Opening):
             access_server=access_server,
             stepped_up_jti=presented.jti if access_server is not None and not own else None,
             presented_exp=presented.exp,
+            tenant=presented.tenant,
             upstream=upstream.asked() if upstream else None,
             capabilities=tuple(value for value in _CAPABILITIES if value in (body.capabilities or ())),
             interaction=AskedInteraction(url=interaction.url, code=interaction.code, flow=self.random_id())
@@ -124,6 +127,8 @@ class TokenEndpoints(Opening):
             **_shown(body, prompt),
         )
         person_id, consents = await self.standing_of(asked)
+        await self.check_wanted_tenant(asked, person_id)
+        await self.check_presented_tenant(asked, person_id)
         remembered = set(asked.scope) <= consents and not prompt - {"none"} and interaction is None
         if access_server is None:
             if person_id is not None and remembered:
@@ -216,7 +221,7 @@ class TokenEndpoints(Opening):
 
     async def _mint(self, asked: Asked, person_id: str, scopes: Collection[str]) -> Completion:
         if asked.kind == PERSON_TOKEN:
-            return self.mint.person_token(asked, person_id)
+            return self.mint.person_token(asked, person_id, tenant=await self.store.tenant_of(person_id))
         profile = await self.store.profile(person_id)
         return self.mint.auth_token(asked, person_id, scopes=tuple(scopes), profile=profile)
 
@@ -241,6 +246,9 @@ class _Shown(TypedDict):
     platform: str | None
     device: str | None
     reauthenticate: bool
+    login_hint: str | None
+    domain_hint: str | None
+    wanted_tenant: str | None
 
 
 def _shown(body: RequestContext, prompt: frozenset[str]) -> _Shown:
@@ -250,4 +258,7 @@ def _shown(body: RequestContext, prompt: frozenset[str]) -> _Shown:
         "platform": body.platform if body.platform in PLATFORMS else None,
         "device": body.device,
         "reauthenticate": bool(prompt & {"login", "select_account"}),
+        "login_hint": (body.login_hint or "")[:_MAX_HINT_LENGTH] or None,
+        "domain_hint": (body.domain_hint or "")[:_MAX_HINT_LENGTH] or None,
+        "wanted_tenant": (body.tenant or "")[:_MAX_HINT_LENGTH] or None,
     }

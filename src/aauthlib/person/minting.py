@@ -31,8 +31,11 @@ class Mint:
     ) -> None:
         self._issuer, self._keys, self._clock, self._random_bytes = issuer, keys, clock, random_bytes
 
-    def person_token(self, asked: Asked, person_id: str) -> Completion:
-        """Issue a person token. Raises `Expired` when what it hangs on has expired."""
+    def person_token(self, asked: Asked, person_id: str, *, tenant: str | None = None) -> Completion:
+        """Issue a person token. `tenant` is the person's organisation.
+
+        Raises `Expired` when what it hangs on has expired.
+        """
         now, jti, keys = self._clock(), self._jti(), self._keys()
         sub = keys.directed.sub(person_id, asked.resource)
         try:
@@ -45,6 +48,7 @@ class Mint:
                 jti=jti,
                 now=now,
                 not_after=asked.not_after,
+                tenant=tenant,
             )
         except TokenInvalid as error:
             raise _expired() from error
@@ -74,6 +78,7 @@ class Mint:
                 not_after=asked.not_after,
                 scope=granted,
                 account=asked.account,
+                tenant=asked.tenant,
                 claims=released_claims(granted, profile),
             )
         except TokenInvalid as error:

@@ -10,6 +10,7 @@ from ..deferred.pending import Opened, Pending
 from ..errors import (
     AAuthError,
     InvalidPresentedToken,
+    InvalidRequest,
     RateLimited,
     Revoked,
     RevokedSubagentToken,
@@ -21,7 +22,7 @@ from ..messages.bodies import RequestContext
 from ..messages.requirement import INTERACTION
 from ..tokens import AgentToken, AuthToken, PersonToken, verify
 from ..tokens.checks import check_subagent_token
-from .asked import Asked
+from .asked import AUTH_TOKEN, Asked
 from .core import owner_of
 from .federating import Federating
 from .limits import MAX_OPEN_PER_AGENT, MAX_OPEN_PER_PROVIDER
@@ -86,7 +87,28 @@ class Opening(Federating):
             presented = await self.store.issued(asked.presented_jti)
             if presented is not None and presented.revoked_at is not None:
                 raise Revoked("The presented token was revoked.")
+        if asked.kind == AUTH_TOKEN and await self._tenant_changed(asked, pending.decision.get("granted_by")):
+            raise Revoked("The person's organisation has changed since the presented token was issued.")
         return asked
+
+    async def check_presented_tenant(self, asked: Asked, person_id: str | None) -> None:
+        """Raises `InvalidPresentedToken` when the person has joined or left an organisation since it was issued.
+
+        What is issued repeats the `tenant` of the presented token, and must not repeat one that is over.
+        """
+        if await self._tenant_changed(asked, person_id):
+            raise InvalidPresentedToken(
+                "The person's organisation has changed since the presented token was issued; obtain a new person token."
+            )
+
+    async def _tenant_changed(self, asked: Asked, person_id: object) -> bool:
+        return person_id is not None and await self.store.tenant_of(str(person_id)) != asked.tenant
+
+    async def check_wanted_tenant(self, asked: Asked, person_id: str | None) -> None:
+        """Raises `InvalidRequest` for an agent of somebody who is not of the organisation it names."""
+        wanted = asked.wanted_tenant
+        if person_id is not None and wanted is not None and await self.store.tenant_of(person_id) != wanted:
+            raise InvalidRequest("The agent acts for nobody of the organisation that tenant names.")
 
     async def ask_person(
         self,

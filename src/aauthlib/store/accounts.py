@@ -32,7 +32,7 @@ from .account_records import Account, AccountTaken, Passkey
 from .account_sign_ins import SQLSignIns, session_table
 from .database import Database, schema
 
-__all__ = ["SQLAccountStore"]
+__all__ = ["SQLAccountStore", "account_table", "challenge_table", "insert_account", "passkey_table"]
 
 account_table = Table(
     "account",
@@ -139,18 +139,8 @@ class SQLAccountStore(SQLSignIns):
 
         Raises `AccountTaken` when the username is in use, or when `first` and there is an account already.
         """
-        taken = AccountTaken("This server has its account already." if first else "This username is in use.")
-        try:
-            async with self.database.transaction() as connection:
-                count = await _count(connection)
-                if first and count:
-                    raise taken
-                values = {name: getattr(account, name) for name in Account.__slots__}
-                await connection.execute(insert(account_table).values(number=count + 1, **values))
-                if passkey is not None:
-                    await connection.execute(insert(passkey_table).values(**_passkey_values(passkey)))
-        except IntegrityError:
-            raise taken from None
+        async with self.database.transaction() as connection:
+            await insert_account(connection, account, passkey=passkey, first=first)
 
     async def account(self, person_id: str) -> Account | None:
         return await self._one_account(account_table.c.person_id == person_id)
@@ -248,3 +238,20 @@ class SQLAccountStore(SQLSignIns):
 
 async def _count(connection: AsyncConnection) -> int:
     return int((await connection.execute(select(func.count()).select_from(account_table))).scalar_one())
+
+
+async def insert_account(
+    connection: AsyncConnection, account: Account, *, passkey: Passkey | None = None, first: bool = False
+) -> None:
+    """`SQLAccountStore.create_account`, in the caller's transaction."""
+    taken = AccountTaken("This server has its account already." if first else "This username is in use.")
+    try:
+        highest = await connection.scalar(select(func.max(account_table.c.number)))
+        if first and highest:
+            raise taken
+        values = {name: getattr(account, name) for name in Account.__slots__}
+        await connection.execute(insert(account_table).values(number=(highest or 0) + 1, **values))
+        if passkey is not None:
+            await connection.execute(insert(passkey_table).values(**_passkey_values(passkey)))
+    except IntegrityError:
+        raise taken from None

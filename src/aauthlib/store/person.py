@@ -30,6 +30,7 @@ from .person_deciding import (
     visible,
 )
 from .person_federations import SQLFederations, record_federated
+from .person_leaving import SQLLeaving
 from .person_records import (
     AgentId,
     AgentOfAnotherPerson,
@@ -62,7 +63,7 @@ _SKEW_S = 60.0
 _AUDIT_KEPT_S = 400 * 86_400.0
 
 
-class SQLPersonStore(SQLBindings, SQLIssuedTokens, SQLRevocations, SQLFederations, SQLPendingStore):
+class SQLPersonStore(SQLLeaving, SQLBindings, SQLIssuedTokens, SQLRevocations, SQLFederations, SQLPendingStore):
     """Everything a person server keeps."""
 
     def wake(self, digests: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import and_, delete, func, insert, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..base64url import b64url_decode, b64url_encode
 from ..errors import NotFound
@@ -29,7 +30,7 @@ from .person_tokens import add_audit, binding_of
 from .rows import insert_once
 from .signing_keys import add_signing_key, signing_keys_of
 
-__all__ = ["SQLBindings"]
+__all__ = ["SQLBindings", "end_binding"]
 
 _DIRECTED_KEY = "directed-identifiers"
 _MOST_LISTED = 500
@@ -147,31 +148,7 @@ class SQLBindings:
         Returns the tokens whose resources are to be told. Raises `NotFound` when the agent is not this person's.
         """
         async with self.database.transaction() as connection:
-            binding = await binding_of(connection, agent, lock=True)
-            if binding is None or binding.person_id != person_id:
-                raise NotFound("This agent is not connected to your account.")
-            for table in (consents, bindings):
-                await connection.execute(
-                    delete(table).where(table.c.agent_iss == agent[0], table.c.agent_sub == agent[1])
-                )
-            digests = await revoke_requests(
-                connection,
-                and_(person_requests.c.agent_iss == agent[0], person_requests.c.agent_sub == agent[1]),
-                detail="The person disconnected the agent.",
-            )
-            due, further = await revoke_tokens(connection, agent, now=now)
-            digests += further
-            await add_audit(
-                connection,
-                AuditRecord(
-                    at=now,
-                    person_id=person_id,
-                    action="disconnect agent",
-                    agent=agent,
-                    result="disconnected",
-                    details={"tokens": len(due), "requests": len(digests)},
-                ),
-            )
+            due, digests = await end_binding(connection, person_id, agent, now=now)
         self.wake(digests)
         return due
 
@@ -237,3 +214,36 @@ class SQLBindings:
             )
             for row in rows
         ]
+
+
+async def end_binding(
+    connection: AsyncConnection, person_id: str, agent: AgentId, *, now: float
+) -> tuple[list[IssuedToken], list[str]]:
+    """`SQLBindings.disconnect`, in the caller's transaction.
+
+    Returns the tokens whose resources are to be told, and the requests whose pollers are to be woken.
+    """
+    binding = await binding_of(connection, agent, lock=True)
+    if binding is None or binding.person_id != person_id:
+        raise NotFound("This agent is not connected to your account.")
+    for table in (consents, bindings):
+        await connection.execute(delete(table).where(table.c.agent_iss == agent[0], table.c.agent_sub == agent[1]))
+    digests = await revoke_requests(
+        connection,
+        and_(person_requests.c.agent_iss == agent[0], person_requests.c.agent_sub == agent[1]),
+        detail="The person disconnected the agent.",
+    )
+    due, further = await revoke_tokens(connection, agent, now=now)
+    digests += further
+    await add_audit(
+        connection,
+        AuditRecord(
+            at=now,
+            person_id=person_id,
+            action="disconnect agent",
+            agent=agent,
+            result="disconnected",
+            details={"tokens": len(due), "requests": len(digests)},
+        ),
+    )
+    return due, digests

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,10 +19,13 @@ from ..effects import Clock
 from ..identifiers import server_identifier
 from ..messages.codes import random_code
 from ..person.accounts import Accounts
+from ..person.organisation_settings import OrganisationSettings, check_organisations
+from ..person.organisations import Organisations
 from ..person.passwords import Passwords
 from ..person.server import PersonServer
 from ..store.accounts import SQLAccountStore
 from ..store.database import Database
+from ..store.organisations import SQLOrganisationStore
 from ..store.person import SQLPersonStore
 from ..store.replay import SQLReplayCache
 from ..transport import AsyncWire
@@ -42,11 +45,14 @@ class PersonApp:
 
     server: PersonServer
     accounts: Accounts
+    organisations: Organisations
     database: Database = field(repr=False)
     wire: AsyncWire = field(repr=False)
     setup_code: str | None = field(repr=False)
     """Print this where the server was started: who makes the first account must type it. `None` when it is not needed,
     since there is an account or only this machine can reach the server."""
+    invitations: Mapping[str, str] = field(repr=False)
+    """By tenant: what makes whoever opens `/join/{...}` the first administrator of an organisation that has none."""
     _asgi: ASGIApp = field(repr=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,6 +74,7 @@ async def build_person_app(
     wire: AsyncWire | None = None,
     passwords: Passwords | None = None,
     setup_code_required: bool | None = None,
+    organisations: Mapping[str, OrganisationSettings] | None = None,
     random_below: Callable[[int], int] = secrets.randbelow,
     **server_options: Any,
 ) -> PersonApp:
@@ -75,7 +82,8 @@ async def build_person_app(
 
     `dev` is the development profile. `setup_code_required` asks whoever makes the first account for the code this
     process prints; by default everywhere but in the development profile, which only this machine reaches.
-    `server_options` go to `PersonServer.open`. Raises `InvalidIdentifier`.
+    `organisations` are those of its people, by tenant. `server_options` go to `PersonServer.open`. Raises
+    `InvalidIdentifier` or `ConfigurationError`.
     """
     server_identifier(issuer, dev=dev)
     database = await Database.open(database_url)
@@ -91,6 +99,11 @@ async def build_person_app(
             **{"replay": SQLReplayCache(database), **server_options},
         )
         accounts = Accounts(SQLAccountStore(database), issuer=issuer, clock=clock, passwords=passwords)
+        check_organisations(organisations or {}, dev=dev)
+        tenants = Organisations(
+            SQLOrganisationStore(database), organisations or {}, accounts=accounts, server=server, clock=clock
+        )
+        invitations = await tenants.start()
         needs_code = (not dev) if setup_code_required is None else setup_code_required
         setup_code = None
         if needs_code and await accounts.first_run():
@@ -105,8 +118,8 @@ async def build_person_app(
         await carrier.aclose()
         await database.close()
 
-    pages = person_page_routes(server, accounts, clock=clock, dev=dev, setup_code=setup_code)
+    pages = person_page_routes(server, accounts, tenants, clock=clock, dev=dev, setup_code=setup_code)
     asgi = Starlette(routes=[*person_routes(server), *pages], lifespan=lifespan)
     # Redirects to add or drop a slash would be built from the Host header.
     asgi.router.redirect_slashes = False
-    return PersonApp(server, accounts, database, carrier, setup_code, asgi)
+    return PersonApp(server, accounts, tenants, database, carrier, setup_code, invitations, asgi)

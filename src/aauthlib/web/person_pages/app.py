@@ -20,11 +20,12 @@ from ...effects import Clock
 from ...errors import AAuthError, Expired, Gone, InvalidCode, NotFound, RateLimited
 from ...person.accounts import Accounts
 from ...person.attempts import Attempts
-from ...person.consent import AgentOfAnotherPerson, NotWaiting
+from ...person.consent import AgentOfAnotherPerson, NotWaiting, OtherOrganisation
+from ...person.organisations import AlreadyMember, NotAdministrator, Organisations
 from ...person.server import PersonServer
 from ..asgi import Receive, Scope, Send
 from ..pages import PageError, Pages
-from . import deciding, entering, home, security
+from . import deciding, entering, home, joining, organisation, security
 from .visit import Handler, Site, Visit, open_visit, read_post
 
 __all__ = ["person_page_routes"]
@@ -40,6 +41,19 @@ _ERRORS: tuple[tuple[type[AAuthError], int, str, str], ...] = (
         "This agent belongs to somebody else",
         "It acts for another person at this server, so you cannot decide for it.",
     ),
+    (NotAdministrator, 403, "Not for you", "This page is for administrators of an organisation."),
+    (
+        AlreadyMember,
+        409,
+        "You belong to an organisation already",
+        "An account belongs to one organisation at most. Open the invitation with another account, or a new one.",
+    ),
+    (
+        OtherOrganisation,
+        403,
+        "Not with this account",
+        "The agent asks for somebody of another organisation than yours. Sign in with an account there, or decline.",
+    ),
     (NotFound, 404, "Not there", "There is nothing here for you. The address may be wrong, or its time is over."),
     (NotWaiting, 410, "Over", "This request is not waiting for a decision any more."),
     (Expired, 410, "Too late", "This request timed out. Ask the agent to start again."),
@@ -50,7 +64,13 @@ _ERRORS: tuple[tuple[type[AAuthError], int, str, str], ...] = (
 
 
 def person_page_routes(
-    server: PersonServer, accounts: Accounts, *, clock: Clock, dev: bool, setup_code: str | None
+    server: PersonServer,
+    accounts: Accounts,
+    organisations: Organisations,
+    *,
+    clock: Clock,
+    dev: bool,
+    setup_code: str | None,
 ) -> list[BaseRoute]:
     """Every page of a person server, with its static files.
 
@@ -59,7 +79,7 @@ def person_page_routes(
     """
     pages = Pages(Path(__file__).parent, issuer=server.issuer, clock=clock, dev=dev)
     attempts = Attempts(limit=_SETUP_TRIES, window_s=_SETUP_WINDOW_S, clock=clock)
-    site = Site(server, accounts, pages, attempts, setup_code)
+    site = Site(server, accounts, pages, organisations, attempts, setup_code)
 
     def page(path: str, *, get: Handler | None = None, post: Handler | None = None, public: bool = False) -> Route:
         return Route(path, _Whole(_endpoint(site, get=get, post=post, public=public)))
@@ -81,6 +101,13 @@ def person_page_routes(
         page("/security/recovery-codes", post=security.renew_recovery_codes),
         page("/security/sessions/end", post=security.end_session),
         page("/security/sessions/end-others", post=security.end_other_sessions),
+        page("/organisation", get=organisation.show_organisation),
+        page("/organisation/role", post=organisation.set_role),
+        page("/organisation/remove", post=organisation.remove),
+        page("/organisation/disconnect", post=organisation.disconnect),
+        page("/organisation/invite", post=organisation.invite),
+        page("/organisation/withdraw", post=organisation.withdraw),
+        page("/join/{secret}", get=joining.show_join, post=joining.join, public=True),
         Route("/static/{name}", _static(pages), methods=["GET"]),
         Route("/favicon.ico", _static(pages, "favicon.svg"), methods=["GET"]),
         page("/{rest:path}", get=_not_there, post=_not_there, public=True),

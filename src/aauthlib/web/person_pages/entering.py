@@ -33,8 +33,11 @@ from .visit import Visit
 __all__ = [
     "Intent",
     "ask_to_enter",
+    "enter",
     "is_handle",
     "is_page",
+    "publish_profile",
+    "read_user_handle",
     "set_up",
     "show_set_up",
     "show_sign_in",
@@ -43,7 +46,7 @@ __all__ = [
 ]
 
 _NEXT = re.compile(
-    r"/(?:security|requests/[0-9a-f]{64}|interaction-callback/[A-Za-z0-9_-]{1,128}(?:\?error=[a-z_]{1,64})?)?\Z"
+    r"/(?:security|organisation|data|join/[A-Za-z0-9_-]{43}|requests/[0-9a-f]{64}|interaction-callback/[A-Za-z0-9_-]{1,128}(?:\?error=[a-z_]{1,64})?)?\Z"
 )
 _HANDLE = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _MAX_CALLBACK = 2_048
@@ -216,7 +219,7 @@ async def set_up(visit: Visit) -> Response:
             email=form.get("email"),
             password=None if credential else form.get("password"),
             credential=credential,
-            user_handle=_user_handle(form.get("user_handle")) if credential else None,
+            user_handle=read_user_handle(form.get("user_handle")) if credential else None,
             binder=visit.secret,
             first=True,
         )
@@ -228,7 +231,7 @@ async def set_up(visit: Visit) -> Response:
         return await _set_up_page(visit, intent, status=400, field="form", error=error.detail)
     except AccountTaken:
         return visit.redirect("/sign-in")
-    await _publish_profile(visit, account)
+    await publish_profile(visit, account)
     await enter(visit, account, method="passkey" if credential else "password")
     return await intent.follow(visit, account)
 
@@ -251,7 +254,7 @@ def _check_setup_code(visit: Visit) -> None:
     attempts.clear(network)
 
 
-def _user_handle(text: str) -> bytes:
+def read_user_handle(text: str) -> bytes:
     try:
         handle = b64url_decode(text)
     except ValueError:
@@ -261,7 +264,7 @@ def _user_handle(text: str) -> bytes:
     return handle
 
 
-async def _publish_profile(visit: Visit, account: Account) -> None:
+async def publish_profile(visit: Visit, account: Account) -> None:
     """What the person typed becomes what they can share with resources, each time only if they allow it."""
     claims = {"name": account.display_name, "preferred_username": account.username, "email": account.email or ""}
     await visit.site.server.set_profile(account.person_id, claims)

@@ -12,6 +12,7 @@ __all__ = ["disconnect", "forget", "show_home"]
 
 _SAVED = {
     "disconnected": "The agent was disconnected. It acts for you no more.",
+    "joined": "You joined the organisation.",
     "forgotten": "The permission was taken back. The agent has to ask you again.",
 }
 

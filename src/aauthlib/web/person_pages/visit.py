@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from ...person.accounts import Account, Accounts, Session, SignedIn, csrf_token
 from ...person.attempts import Attempts
+from ...person.organisations import Member, Organisations
 from ...person.server import PersonServer
 from ...person.sessions import SESSION_LIFETIME_S
 from ..pages import Form, PageError, Pages, read_form
@@ -34,6 +35,7 @@ class Site:
     server: PersonServer
     accounts: Accounts
     pages: Pages
+    organisations: Organisations
     setup_attempts: Attempts
     setup_code: str | None = field(default=None, repr=False)
     """What whoever makes the first account must type; `None` on a development server."""
@@ -49,6 +51,8 @@ class Visit:
     """Of the session, or of the form cookie."""
     session: Session | None = None
     account: Account | None = None
+    member: Member | None = None
+    """Where the person belongs, if to an organisation."""
     form: Form = field(default_factory=Form, repr=False)
     new_form_cookie: bool = False
     entered: SignedIn | None = field(default=None, repr=False)
@@ -62,6 +66,15 @@ class Visit:
         if self.account is None:
             raise PageError(403, "You are not signed in", "Nothing was changed. Sign in and try again.")
         return self.account
+
+    @property
+    def is_recent(self) -> bool:
+        """Whether the person signed in recently enough for what matters."""
+        return self.session is not None and self.site.accounts.is_recent(self.session)
+
+    def sign_in_again(self, then: str) -> Response:
+        """Nothing was changed; the person signs in once more and repeats it at `then`."""
+        return self.redirect(f"/sign-in?next={then}")
 
     @property
     def csrf(self) -> str:
@@ -82,7 +95,7 @@ class Visit:
         **context: object,
     ) -> Response:
         """A page with what every page shows; see `Pages.render`."""
-        context |= {"csrf": self.csrf, "me": None if self.left else self.account}
+        context |= {"csrf": self.csrf, "me": None if self.left else self.account, "member": self.member}
         return self.site.pages.render(template, status=status, images=images, form_targets=form_targets, **context)
 
     def redirect(self, target: str) -> Response:
@@ -112,7 +125,9 @@ async def open_visit(site: Site, request: Request) -> Visit:
         found = await site.accounts.session(secret)
         if found is not None:
             session, account = found
-            return Visit(site, request, secret, session, account)
+            return Visit(
+                site, request, secret, session, account, await site.organisations.membership(account.person_id)
+            )
     form_secret = request.cookies.get(pages.cookie_name(FORM_COOKIE), "")
     known = 32 <= len(form_secret) <= _MAX_COOKIE
     return Visit(site, request, form_secret if known else secrets.token_urlsafe(32), new_form_cookie=not known)

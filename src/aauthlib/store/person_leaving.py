@@ -1,0 +1,85 @@
+"""Leaving: an organisation, or the server (#agent-person-binding, #person-token-org-policy).
+
+What a person loses goes in one transaction: agents, tokens, open requests, sessions and, with the account, everything
+that identifies them. Whom the withdrawal of a token is owed to is returned, to be told afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..errors import NotFound
+from .account_sign_ins import session_table
+from .database import Database
+from .organisation_tables import identities, members
+from .organisations import keep_an_administrator, lock_tenant
+from .person_bindings import end_binding
+from .person_records import AuditRecord, IssuedToken
+from .person_tables import bindings
+from .person_tokens import add_audit
+
+__all__ = ["SQLLeaving"]
+
+
+class SQLLeaving:
+    """The part of a person server's store that is about people who go."""
+
+    database: Database
+
+    def wake(self, digests: Sequence[str]) -> None:
+        """Wake who polls these requests."""
+        raise TypeError("This is part of a person store.")
+
+    async def tenant_of(self, person_id: str) -> str | None:
+        """The organisation the person belongs to."""
+        async with self.database.transaction() as connection:
+            found: str | None = await connection.scalar(
+                select(members.c.tenant).where(members.c.person_id == person_id)
+            )
+        return found
+
+    async def remove_member(self, tenant: str, person_id: str, *, by: str, now: float) -> list[IssuedToken]:
+        """End a membership: agents, links and sessions of the person go with it, the account stays.
+
+        Returns the tokens whose resources are to be told. Raises `NotFound` or `LastAdministrator`.
+        """
+        async with self.database.transaction() as connection:
+            await lock_tenant(connection, tenant)
+            removed = await connection.execute(
+                delete(members).where(members.c.tenant == tenant, members.c.person_id == person_id)
+            )
+            if not removed.rowcount:
+                raise NotFound("There is no such person in this organisation.")
+            await keep_an_administrator(connection, tenant)
+            due, digests = await end_bindings(connection, person_id, now=now)
+            for table in (identities, session_table):
+                await connection.execute(delete(table).where(table.c.person_id == person_id))
+            await add_audit(
+                connection,
+                AuditRecord(
+                    at=now,
+                    person_id=person_id,
+                    action="leave organisation",
+                    result="done",
+                    details={"tenant": tenant, "by": by, "tokens": len(due)},
+                ),
+            )
+        self.wake(digests)
+        return due
+
+
+async def end_bindings(
+    connection: AsyncConnection, person_id: str, *, now: float
+) -> tuple[list[IssuedToken], list[str]]:
+    """Disconnect every agent of a person. Returns the tokens to tell about, and the requests whose pollers to wake."""
+    query = select(bindings.c.agent_iss, bindings.c.agent_sub).where(bindings.c.person_id == person_id)
+    due: list[IssuedToken] = []
+    digests: list[str] = []
+    for row in (await connection.execute(query.order_by(bindings.c.agent_iss, bindings.c.agent_sub))).all():
+        tokens, ended = await end_binding(connection, person_id, (row.agent_iss, row.agent_sub), now=now)
+        due += tokens
+        digests += ended
+    return due, digests
