@@ -46,7 +46,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (("[organisations.corp]", "[organisations.Corp]"), "cannot name an organisation"),
+        (("[organisations.lab]", "[organisations.Lab]"), "cannot name an organisation"),
         (('name = "The Lab"', 'name = ""'), "1 to 100 characters"),
         (('name = "The Lab"', 'name = "The Lab"\ndomains = ["corp.test"]'), "belongs to two organisations"),
         (('"corp.test"', '"Corp Test"'), "no domain in lower case"),
@@ -60,7 +60,8 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
         (
             (
                 'name = "The Lab"',
-                'name = "L"\n[organisations.lab.sign_in]\nissuer = "https://login.corp.example/realms/one"\nclient_id = "x"',
+                'name = "L"\n[organisations.lab.sign_in]\nclient_id = "x"\n'
+                'issuer = "https://login.corp.example/realms/one"',
             ),
             "provider of two organisations",
         ),

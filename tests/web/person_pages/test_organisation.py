@@ -265,7 +265,7 @@ async def test_what_changes_who_belongs_takes_a_recent_sign_in(town: Town) -> No
 
 @pytest.mark.parametrize("attacker", ["lea", "cem"])
 async def test_no_route_reaches_into_another_organisation_or_above_ones_role(town: Town, attacker: str) -> None:
-    """Every route that takes somebody's or something's name, tried by another organisation's administrator and a member."""
+    """Every route that names somebody or something, tried by another organisation's administrator and by a member."""
     await _connect(town.site, town.cem)
     secret = await _invite(town.ana, note="For Bo")
     ana, cem = await town.id_of("ana"), await town.id_of("cem")
