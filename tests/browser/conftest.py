@@ -73,6 +73,9 @@ class World:
             self.clock,
             resource_metadata=resource_metadata or {},
         )
+        #: More of `build_person_app`, and apps of further hosts by the first label of their names.
+        self.app_options: dict[str, Any] = {}
+        self.hosts: dict[str, Any] = {}
         self._documents = {url: msgspec.json.encode(each) for url, each in self.parties.documents().items()}
         self.app: PersonApp | None = None
         self._ready = threading.Event()
@@ -105,6 +108,7 @@ class World:
             dev=True,
             clock=self.clock,
             passwords=Passwords(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)),
+            **self.app_options,
         )
         config = uvicorn.Config(
             self._by_host, interface="asgi3", log_level="error", lifespan="on", timeout_graceful_shutdown=1
@@ -117,6 +121,9 @@ class World:
         assert self.app is not None
         if scope["type"] != "http" or host.startswith("person."):
             await self.app(scope, receive, send)
+            return
+        if (app := self.hosts.get(host.partition(".")[0])) is not None:
+            await app(scope, receive, send)
             return
         body, media_type, status = self._documents.get(f"http://{host}{scope['path']}"), b"application/json", 200
         if scope["path"] == "/logo.svg":

@@ -221,7 +221,8 @@ class ConsentDesk(Federating):
     async def set_profile(self, person_id: str, claims: Mapping[str, Any]) -> None:
         """Replace the person's claims: names of #scopes, short texts, an empty one removes the claim.
 
-        `email_verified` and `phone_number_verified` cannot be set: they say `false` beside what the person typed.
+        `email_verified` and `phone_number_verified` cannot be set: they are `false` beside what the person typed,
+        unless it is the address that was vouched for.
         Raises `InvalidRequest`.
         """
         kept: dict[str, Any] = {}
@@ -232,10 +233,17 @@ class ConsentDesk(Federating):
                 raise InvalidRequest(f"{name} must be a text of at most {_MAX_CLAIM_LENGTH} characters.")
             if value.strip():
                 kept[name] = {"formatted": value.strip()} if name == "address" else value.strip()
+        before = await self.store.profile(person_id)
         for name in ("email", "phone_number"):
             if name in kept:
-                kept[f"{name}_verified"] = False
+                same = before.get(name) == kept[name]
+                kept[f"{name}_verified"] = same and before.get(f"{name}_verified") is True
         await self.store.set_profile(person_id, kept)
+
+    async def vouch_for_address(self, person_id: str, email: str, *, name: str) -> None:
+        """An organisation's provider verified this address of the person's: it is shared as verified from now on."""
+        before = await self.store.profile(person_id)
+        await self.store.set_profile(person_id, {"name": name, **before, "email": email, "email_verified": True})
 
     async def history(self, person_id: str, *, limit: int = 100) -> list[AuditRecord]:
         """What happened in the person's name, the newest first."""

@@ -54,11 +54,18 @@ class Sessions:
     _random_bytes: Callable[[int], bytes]
 
     async def start_session(
-        self, account: Account, *, method: str, browser: str = "", address: str | None = None
+        self,
+        account: Account,
+        *,
+        method: str,
+        browser: str = "",
+        address: str | None = None,
+        authenticated_at: float | None = None,
     ) -> SignedIn:
         """Begin a session with a fresh secret of 256 bits.
 
         `browser` is a description for the person, `address` the client's, of which the network is kept.
+        `authenticated_at` is when a provider saw them prove who they are, Unix seconds; by default it is now.
         """
         secret = b64url_encode(self._random_bytes(32))
         now = self._clock()
@@ -69,6 +76,7 @@ class Sessions:
             method=method,
             place=place_of(address),
             created_at=now,
+            authenticated_at=now if authenticated_at is None else authenticated_at,
             last_seen_at=now,
             expires_at=now + SESSION_LIFETIME_S,
         )
@@ -93,7 +101,7 @@ class Sessions:
 
     def is_recent(self, session: Session) -> bool:
         """Whether the person signed in recently enough to change how they sign in."""
-        return self._clock() - session.created_at <= RECENT_S
+        return self._clock() - session.authenticated_at <= RECENT_S
 
     async def sessions(self, person_id: str) -> Sequence[Session]:
         """A person's sessions, the latest used first."""

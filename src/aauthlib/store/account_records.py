@@ -58,5 +58,7 @@ class Session:
     place: str = ""
     """The network it was begun from, such as `203.0.113.0/24`; empty when that is unknown."""
     created_at: float
+    authenticated_at: float = 0.0
+    """When the person proved who they are; earlier than `created_at` where a provider remembered them."""
     last_seen_at: float
     expires_at: float

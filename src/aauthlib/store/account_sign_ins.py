@@ -26,6 +26,7 @@ session_table = Table(
     Column("method", String(16), nullable=False),
     Column("place", String(64), nullable=False, server_default=""),
     Column("created_at", Float, nullable=False),
+    Column("authenticated_at", Float, nullable=False, server_default="0"),
     Column("last_seen_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False, index=True),
 )
@@ -56,6 +57,7 @@ def _session(row: Any) -> Session:
         browser=row.browser,
         method=row.method,
         place=row.place,
+        authenticated_at=row.authenticated_at,
         created_at=row.created_at,
         last_seen_at=row.last_seen_at,
         expires_at=row.expires_at,

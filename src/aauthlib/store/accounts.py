@@ -31,6 +31,7 @@ from ..errors import NotFound
 from .account_records import Account, AccountTaken, Passkey
 from .account_sign_ins import SQLSignIns, session_table
 from .database import Database, schema
+from .organisation_tables import identities
 
 __all__ = ["SQLAccountStore", "account_table", "challenge_table", "insert_account", "passkey_table"]
 
@@ -206,7 +207,7 @@ class SQLAccountStore(SQLSignIns):
             return bool(result.rowcount)
 
     async def remove_passkey(self, person_id: str, credential_id: bytes) -> bool:
-        """Remove a passkey. `False` when it is the last way in: the account has no password and no other passkey.
+        """Remove a passkey. `False` when it is the last way in: no password, no other passkey, no link.
 
         Raises `NotFound` when the person has no such passkey.
         """
@@ -220,7 +221,8 @@ class SQLAccountStore(SQLSignIns):
             ids = set((await connection.execute(select(passkey_table.c.credential_id).where(mine))).scalars())
             if account is None or credential_id not in ids:
                 raise NotFound("There is no such passkey.")
-            if account.password_hash is None and len(ids) == 1:
+            links = select(func.count()).where(identities.c.person_id == person_id)
+            if account.password_hash is None and len(ids) == 1 and not await connection.scalar(links):
                 return False
             await connection.execute(delete(passkey_table).where(mine, passkey_table.c.credential_id == credential_id))
             return True

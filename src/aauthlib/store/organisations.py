@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..deferred.machine import WAITING
 from ..errors import NotFound
 from .account_records import Account, AccountTaken, Passkey
-from .accounts import account_table, insert_account
+from .accounts import account_table, insert_account, passkey_table
 from .database import Database
 from .organisation_records import (
     ADMINISTRATOR,
@@ -245,14 +245,20 @@ class SQLOrganisationStore:
             await _link(connection, identity)
             await _log(connection, account.person_id, "join organisation", now=now, tenant=identity.tenant, role=role)
 
-    async def unlink(self, person_id: str, iss: str, sub: str) -> None:
-        """Forget a link. Raises `NotFound`."""
+    async def unlink(self, person_id: str, iss: str, sub: str) -> bool:
+        """Forget a link. `False` when it is the last way in: no password and no passkey. Raises `NotFound`."""
         async with self.database.transaction() as connection:
+            query = select(account_table.c.password_hash).where(account_table.c.person_id == person_id)
+            account = (await connection.execute(query.with_for_update())).one_or_none()
+            keys = select(func.count()).where(passkey_table.c.person_id == person_id)
+            if account is not None and account.password_hash is None and not await connection.scalar(keys):
+                return False
             result = await connection.execute(
                 delete(identities).where(_is_identity(iss, sub), identities.c.person_id == person_id)
             )
         if not result.rowcount:
             raise NotFound("There is no such link.")
+        return True
 
 
 async def lock_tenant(connection: AsyncConnection, tenant: str) -> None:

@@ -19,6 +19,7 @@ from ..effects import Clock
 from ..identifiers import server_identifier
 from ..messages.codes import random_code
 from ..person.accounts import Accounts
+from ..person.openid_sign_in import OpenIDSignIn
 from ..person.organisation_settings import OrganisationSettings, check_organisations
 from ..person.organisations import Organisations
 from ..person.passwords import Passwords
@@ -104,6 +105,9 @@ async def build_person_app(
             SQLOrganisationStore(database), organisations or {}, accounts=accounts, server=server, clock=clock
         )
         invitations = await tenants.start()
+        providers = OpenIDSignIn(
+            SQLAccountStore(database), accounts, tenants, issuer=issuer, wire=carrier, clock=clock, dev=dev
+        )
         needs_code = (not dev) if setup_code_required is None else setup_code_required
         setup_code = None
         if needs_code and await accounts.first_run():
@@ -118,7 +122,7 @@ async def build_person_app(
         await carrier.aclose()
         await database.close()
 
-    pages = person_page_routes(server, accounts, tenants, clock=clock, dev=dev, setup_code=setup_code)
+    pages = person_page_routes(server, accounts, tenants, providers, clock=clock, dev=dev, setup_code=setup_code)
     asgi = Starlette(routes=[*person_routes(server), *pages], lifespan=lifespan)
     # Redirects to add or drop a slash would be built from the Host header.
     asgi.router.redirect_slashes = False

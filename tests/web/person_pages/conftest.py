@@ -173,7 +173,7 @@ async def make_site(tmp_path: Path) -> AsyncIterator[MakeSite]:
             f"sqlite:///{tmp_path}/{len(made)}.db",
             parties.ps,
             clock=clock,
-            wire=AsyncWire(AsyncTransport(), directory),
+            wire=AsyncWire(options.pop("sender", None) or AsyncTransport(), directory),
             passwords=Passwords(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)),
             **({"setup_code_required": False} | options),
         )

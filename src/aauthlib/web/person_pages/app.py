@@ -21,11 +21,12 @@ from ...errors import AAuthError, Expired, Gone, InvalidCode, NotFound, RateLimi
 from ...person.accounts import Accounts
 from ...person.attempts import Attempts
 from ...person.consent import AgentOfAnotherPerson, NotWaiting, OtherOrganisation
+from ...person.openid_sign_in import OpenIDSignIn
 from ...person.organisations import AlreadyMember, NotAdministrator, Organisations
 from ...person.server import PersonServer
 from ..asgi import Receive, Scope, Send
 from ..pages import PageError, Pages
-from . import deciding, entering, home, joining, organisation, security
+from . import deciding, entering, home, joining, organisation, providing, security
 from .visit import Handler, Site, Visit, open_visit, read_post
 
 __all__ = ["person_page_routes"]
@@ -67,6 +68,7 @@ def person_page_routes(
     server: PersonServer,
     accounts: Accounts,
     organisations: Organisations,
+    providers: OpenIDSignIn,
     *,
     clock: Clock,
     dev: bool,
@@ -79,7 +81,7 @@ def person_page_routes(
     """
     pages = Pages(Path(__file__).parent, issuer=server.issuer, clock=clock, dev=dev)
     attempts = Attempts(limit=_SETUP_TRIES, window_s=_SETUP_WINDOW_S, clock=clock)
-    site = Site(server, accounts, pages, organisations, attempts, setup_code)
+    site = Site(server, accounts, pages, organisations, providers, attempts, setup_code)
 
     def page(path: str, *, get: Handler | None = None, post: Handler | None = None, public: bool = False) -> Route:
         return Route(path, _Whole(_endpoint(site, get=get, post=post, public=public)))
@@ -88,6 +90,10 @@ def person_page_routes(
         page("/", get=home.show_home),
         page("/setup", get=entering.show_set_up, post=entering.set_up, public=True),
         page("/sign-in", get=entering.show_sign_in, post=entering.sign_in, public=True),
+        page("/sign-in/provider/{tenant}", post=providing.leave, public=True),
+        page("/sign-in/provider/{tenant}/callback", get=providing.return_, public=True),
+        page("/security/provider/link", post=providing.link),
+        page("/security/provider/unlink", post=providing.unlink),
         page("/sign-out", post=entering.sign_out, public=True),
         page("/interaction/{handle}", get=deciding.arrive, post=deciding.type_code, public=True),
         page("/requests/{digest}", get=deciding.show_request, post=deciding.decide),

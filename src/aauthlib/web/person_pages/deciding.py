@@ -86,7 +86,7 @@ async def show_request(visit: Visit) -> Response:
 
 def _must_sign_in_again(visit: Visit, view: ConsentView) -> bool:
     """Whether the agent asks for a sign-in newer than its request (`prompt=login`)."""
-    return view.reauthenticate and visit.session is not None and visit.session.created_at < view.created_at
+    return view.reauthenticate and visit.session is not None and visit.session.authenticated_at < view.created_at
 
 
 async def _view(visit: Visit) -> ConsentView:

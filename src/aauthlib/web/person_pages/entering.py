@@ -26,6 +26,7 @@ from ...person.accounts import (
     UnsuitablePassword,
 )
 from ...person.attempts import network_of
+from ...person.consent import Hints
 from ...person.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from .browsers import browser_name
 from .visit import Visit
@@ -35,6 +36,7 @@ __all__ = [
     "ask_to_enter",
     "enter",
     "is_handle",
+    "is_invitation",
     "is_page",
     "publish_profile",
     "read_user_handle",
@@ -48,8 +50,12 @@ __all__ = [
 _NEXT = re.compile(
     r"/(?:security|organisation|data|join/[A-Za-z0-9_-]{43}|requests/[0-9a-f]{64}|interaction-callback/[A-Za-z0-9_-]{1,128}(?:\?error=[a-z_]{1,64})?)?\Z"
 )
+_INVITATION = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+#: A longer list of organisations would say more about a server's customers than a sign-in page should.
+_MOST_ORGANISATIONS = 8
 _HANDLE = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _MAX_CALLBACK = 2_048
+_MAX_LOGIN_HINT = 64
 
 
 def is_page(target: str) -> bool:
@@ -60,6 +66,11 @@ def is_page(target: str) -> bool:
 def is_handle(text: str) -> bool:
     """Whether `text` can be the name of an interaction."""
     return bool(_HANDLE.match(text))
+
+
+def is_invitation(text: str) -> bool:
+    """Whether `text` can be the secret of an invitation."""
+    return bool(_INVITATION.match(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +85,15 @@ class Intent:
     @classmethod
     def of(cls, visit: Visit) -> Intent:
         """The intent in the hidden fields of a form; what is not well-formed is dropped."""
-        handle, callback, next_page = (visit.form.get(name) for name in ("handle", "callback", "next"))
+        handle, code, callback, next_page = (visit.form.get(name) for name in ("handle", "code", "callback", "next"))
+        return cls.checked(handle=handle, code=code, callback=callback, next_page=next_page)
+
+    @classmethod
+    def checked(cls, *, handle: str, code: str, callback: str, next_page: str) -> Intent:
+        """What is well-formed of it."""
         return cls(
             handle=handle if is_handle(handle) else "",
-            code=visit.form.get("code")[:64],
+            code=code[:64],
             callback=callback if len(callback) <= _MAX_CALLBACK else "",
             next=next_page if is_page(next_page) else "/",
         )
@@ -92,11 +108,11 @@ class Intent:
         return visit.redirect(f"/requests/{digest}")
 
 
-async def ask_to_enter(visit: Visit, intent: Intent) -> Response:
+async def ask_to_enter(visit: Visit, intent: Intent, *, status: int = 200, error: str = "") -> Response:
     """The page in the way of somebody who is not signed in."""
-    if await visit.site.accounts.first_run():
+    if not error and await visit.site.accounts.first_run():
         return await _set_up_page(visit, intent)
-    return await _sign_in_page(visit, intent)
+    return await _sign_in_page(visit, intent, status=status, error=error)
 
 
 # ---------------------------------------------------------------------- sign-in
@@ -119,8 +135,14 @@ async def _sign_in_page(
     options = None
     if await accounts.has_passkeys():
         options = await accounts.passkeys.authentication_options(binder=visit.secret)
+    hints = await visit.site.server.hints(intent.handle) if intent.handle and intent.code else Hints()
+    organisations = visit.site.organisations
+    meant = organisations.hinted(tenant=hints.tenant, domain_hint=hints.domain_hint, login_hint=hints.login_hint)
+    offered = [each for each in organisations.with_sign_in() if meant in (None, each)]
     if visit.account is not None:
         username = visit.account.username
+    elif not username and len(hints.login_hint or "") <= _MAX_LOGIN_HINT:
+        username = hints.login_hint or ""
     return visit.page(
         "sign_in.html",
         status=status,
@@ -128,6 +150,8 @@ async def _sign_in_page(
         error=error,
         username=username,
         again=visit.account is not None,
+        offered=offered if len(offered) <= _MOST_ORGANISATIONS else [],
+        login_hint=hints.login_hint or "",
         recovering=visit.form.get("way") == "recovery",
         passkey_options=json.dumps(options) if options else None,
     )
@@ -154,13 +178,13 @@ async def sign_in(visit: Visit) -> Response:
     return await intent.follow(visit, account)
 
 
-async def enter(visit: Visit, account: Account, *, method: str) -> None:
+async def enter(visit: Visit, account: Account, *, method: str, authenticated_at: float | None = None) -> None:
     """Begin a session with a new secret, and end the one this browser had."""
     if visit.session is not None:
         await visit.site.accounts.end_session(visit.session.digest, person_id=visit.session.person_id)
     browser = browser_name(visit.request.headers.get("user-agent", ""))
     visit.entered = await visit.site.accounts.start_session(
-        account, method=method, browser=browser, address=visit.address
+        account, method=method, browser=browser, address=visit.address, authenticated_at=authenticated_at
     )
 
 

@@ -37,6 +37,8 @@ _SAVED = {
     "passkey": "The passkey was added.",
     "passkey-removed": "The passkey was removed.",
     "password": "The password was changed. Your other sessions were ended.",
+    "linked": "You can sign in with your organisation from now on.",
+    "unlinked": "The link was removed.",
     "session": "The session was ended.",
     "sessions": "Every other session was ended.",
 }
@@ -60,6 +62,7 @@ async def _page(visit: Visit, *, status: int = 200, field: str = "", error: str 
             binder=visit.secret,
             existing=passkeys,
         )
+    organisation = visit.site.organisations.organisation(visit.member.tenant) if visit.member is not None else None
     return visit.page(
         "security.html",
         status=status,
@@ -70,6 +73,8 @@ async def _page(visit: Visit, *, status: int = 200, field: str = "", error: str 
         passkey_options=json.dumps(options) if options else None,
         recent=recent,
         has_password=person.password_hash is not None,
+        provider=organisation if organisation is not None and organisation.settings.sign_in is not None else None,
+        identities=await visit.site.organisations.store.identities_of(person.person_id),
         recovery_codes=await accounts.recovery.left(person.person_id),
         sessions=await accounts.sessions(person.person_id),
         current=session.digest,

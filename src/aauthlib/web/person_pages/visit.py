@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from ...person.accounts import Account, Accounts, Session, SignedIn, csrf_token
 from ...person.attempts import Attempts
+from ...person.openid_sign_in import OpenIDSignIn
 from ...person.organisations import Member, Organisations
 from ...person.server import PersonServer
 from ...person.sessions import SESSION_LIFETIME_S
@@ -36,6 +37,7 @@ class Site:
     accounts: Accounts
     pages: Pages
     organisations: Organisations
+    providers: OpenIDSignIn
     setup_attempts: Attempts
     setup_code: str | None = field(default=None, repr=False)
     """What whoever makes the first account must type; `None` on a development server."""
