@@ -7,8 +7,11 @@ from binascii import a2b_base64, b2a_base64
 __all__ = ["b64url_decode", "b64url_encode"]
 
 _TO_URL = bytes.maketrans(b"+/", b"-_")
-#: By length modulo 4: what the last character can be when the bits it has to spare are zero.
-_LAST = {0: None, 2: b"AQgw", 3: b"AEIMQUYcgkosw048"}
+#: To the standard alphabet; what stands there in place of "-" and "_", and padding, becomes what is in no alphabet.
+_FROM_URL = bytes.maketrans(b"-_+/=", b"+/!!!")
+#: By length modulo 4: what the last character can be when the bits it has to spare are zero, and the padding.
+_LAST = {1: b"", 2: b"AQgw", 3: b"AEIMQUYcgkosw048"}
+_PADDING = {1: b"", 2: b"==", 3: b"="}
 
 
 def b64url_encode(data: bytes) -> str:
@@ -22,11 +25,10 @@ def b64url_decode(text: str) -> bytes:
     A value with several spellings would give one token several texts, and caches keyed by text could be filled
     with them.
     """
-    data = text.encode()  # what is not ASCII is foreign too
-    spare = len(data) % 4
-    last = _LAST.get(spare, b"")
-    # Padding, and what stands in the standard alphabet in place of "-" and "_".
-    if (last is not None and data[-1] not in last) or b"=" in data or b"+" in data or b"/" in data:
-        raise ValueError("not canonical unpadded base64url")
-    # Replacing what is seldom there is cheaper than translating every octet. binascii.Error is a ValueError.
-    return a2b_base64(data.replace(b"-", b"+").replace(b"_", b"/") + b"=" * (-spare % 4), strict_mode=True)
+    data = text.encode().translate(_FROM_URL)  # what is not ASCII is foreign too
+    spare = len(data) & 3
+    if spare:
+        if data[-1] not in _LAST[spare]:
+            raise ValueError("not canonical unpadded base64url")
+        data += _PADDING[spare]
+    return a2b_base64(data, strict_mode=True)  # binascii.Error is a ValueError

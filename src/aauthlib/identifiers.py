@@ -159,6 +159,16 @@ def origin_of(url: str) -> str:
     return scheme + "://" + re.split(r"[/?#]", rest, maxsplit=1)[0]
 
 
+_AGENT = "An agent identifier"
+
+
+@lru_cache(maxsize=1024)  # the agents of a provider share its domain
+def _check_agent_domain(domain: str, dev: bool) -> None:
+    if _NOT_HOST.search(domain):
+        raise InvalidIdentifier(f"{_AGENT} has a bare domain after the @: no scheme, path or query.")
+    _check_authority("https", domain, _AGENT, dev=dev, port_allowed=False)
+
+
 class AgentIdentifier(msgspec.Struct, frozen=True, gc=False):
     """`aauth:local@domain` (#agent-identifiers). Compared exactly, never case-folded."""
 
@@ -171,7 +181,7 @@ class AgentIdentifier(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def parse(cls, value: str, *, dev: bool = False) -> AgentIdentifier:
         """Read an agent identifier, or raise `InvalidIdentifier` saying which rule it breaks."""
-        what = "An agent identifier"
+        what = _AGENT
         if not value.startswith("aauth:"):
             raise InvalidIdentifier(f"{what} has the form aauth:local@domain.")
         local, at, domain = value[6:].partition("@")
@@ -179,9 +189,7 @@ class AgentIdentifier(msgspec.Struct, frozen=True, gc=False):
             raise InvalidIdentifier(
                 f"{what} needs a local part of 1 to {_MAX_LOCAL_LENGTH} letters, digits and the characters - _ + ."
             )
-        if _NOT_HOST.search(domain):
-            raise InvalidIdentifier(f"{what} has a bare domain after the @: no scheme, path or query.")
-        _check_authority("https", domain, what, dev=dev, port_allowed=False)
+        _check_agent_domain(domain, dev)
         return cls(local, domain)
 
     def sub_agent(self, discriminator: str) -> AgentIdentifier:

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aauthlib.errors import InvalidSignature
+from aauthlib.errors import AAuthError, InvalidSignature
 from aauthlib.fields import serialize
 from aauthlib.http import Fields, Request, Response
 from aauthlib.httpsig import Component, Context, fast_write
 from aauthlib.httpsig.components import (
+    BASE_COMPONENTS,
     component,
     component_value,
     covers_digest,
@@ -300,3 +301,52 @@ def test_only_a_port_that_is_the_default_of_the_scheme_is_left_out() -> None:
     ):
         request = Request("GET", f"{scheme}://Example.com:{port}/")
         assert component_value(request, "@authority") == f"example.com{kept}"
+
+
+# --------------------------------------------------------------------------- the straight way for the usual components
+
+ODD = st.text(alphabet='aZ"\\:/?#@ \t\r\n\x00é.', max_size=8)
+URLS = st.one_of(
+    st.builds(
+        "{}://{}{}{}".format,
+        st.sampled_from(["https", "http", "HTTPS", "ws", ""]),
+        st.sampled_from(["A.example", "a.example:443", "a.example:80", "u@a.example", ""]) | ODD,
+        st.sampled_from(["", "/", "/p?q=/x", "?q", "//x", "/é"]) | ODD,
+        st.sampled_from(["", "?", "?a=b", "#f"]),
+    ),
+    ODD,
+)
+KEY_LINES = st.lists(
+    st.sampled_from(['sig=jwt;jwt="a.b.c"', " sig=hwk ", "a=b,\r\n c=d", "a\r\nb", "a\nb", "a\rb", "", "é"]) | ODD,
+    max_size=3,
+)
+
+
+def base_or_error(request: Request, components: tuple[str, ...] | list[str], params: str) -> object:
+    try:
+        return signature_base(request, components, params)
+    except AAuthError as error:
+        return type(error), error.detail
+
+
+@pytest.mark.spec("rfc9421#2.5", "#covered-components")
+@given(st.sampled_from(["GET", "post", "", "M-SEARCH"]) | ODD, URLS, KEY_LINES, st.just("();created=1") | ODD)
+def test_the_base_of_the_usual_components_is_made_as_that_of_any(
+    method: str, url: str, lines: list[str], params: str
+) -> None:
+    request = Request(method, url, Fields([("x-first", "1"), *(("Signature-Key", line) for line in lines)]))
+    # Only the very tuple takes the straight way.
+    assert base_or_error(request, BASE_COMPONENTS, params) == base_or_error(request, [*BASE_COMPONENTS], params)
+
+
+@pytest.mark.spec("rfc9421#2.5", "#covered-components")
+def test_the_base_of_the_usual_components_is_this() -> None:
+    request = Request("PUT", "https://A.example:443/p%20q?x=1", Fields([("signature-key", " sig=hwk ")]))
+    for components in (BASE_COMPONENTS, [*BASE_COMPONENTS]):
+        assert signature_base(request, components, "();created=7") == (
+            b'"@method": PUT\n"@authority": a.example\n"@path": /p%20q\n"signature-key": sig=hwk\n'
+            b'"@signature-params": ();created=7'
+        )
+    for components in (BASE_COMPONENTS, [*BASE_COMPONENTS]):
+        with pytest.raises(InvalidSignature, match="does not carry"):
+            signature_base(Request("GET", "https://a.example/"), components, "()")

@@ -30,6 +30,8 @@ WELL_KNOWN_DOCUMENTS = frozenset({"aauth-agent.json", "aauth-resource.json", "aa
 
 _USER_AGENT = ("user-agent", "aauthlib")
 _MAX_KID_LENGTH = 512
+#: A tuple, since a union would be made anew for each request.
+_LOCATED = (FindKeyAt, FindCertificates)
 _KIDS_IN_ERROR = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 
 
@@ -73,14 +75,14 @@ class Directory:
 
     def lock_key(self, effect: Find) -> str:
         """Lookups with equal keys must not run at the same time; the driver lets one go and the others wait."""
-        return record_name(effect) if isinstance(effect, FindKeyAt | FindCertificates) else effect.issuer
+        return record_name(effect) if isinstance(effect, _LOCATED) else effect.issuer
 
     def cached(self, effect: Find) -> PublicKey | dict[str, Any] | bytes | None:
         """The answer when it is at hand and fresh, without a flow or a lock; `None` when the flow has to run.
 
         Raises as the flow does when the key at hand cannot be used.
         """
-        if isinstance(effect, FindKeyAt | FindCertificates):
+        if isinstance(effect, _LOCATED):
             return self._located.cached(effect)
         record = self._records.get(effect.issuer)
         if record is None:

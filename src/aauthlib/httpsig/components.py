@@ -136,7 +136,11 @@ class Context:
 def authority(request: Request) -> str:
     """`@authority`: lowercased, the scheme's default port left out (RFC 9421, Section 2.2.3)."""
     scheme, value, _ = split_url(request.url)
-    return value.lower().removesuffix(_DEFAULT_PORT.get(scheme, "\0"))
+    return _normal(scheme, value)
+
+
+def _normal(scheme: str, given: str) -> str:
+    return given.lower().removesuffix(_DEFAULT_PORT.get(scheme, "\0"))
 
 
 def target_uri(request: Request) -> str:
@@ -232,21 +236,30 @@ def signature_base(message: Request | Response | Context, components: Sequence[C
     Raises `InvalidSignature` as `component_value` does, and for a value with a line break or a character outside
     ASCII, which no signature base can hold.
     """
-    lines = []
-    plain = type(message) is Request
-    for name in components:
-        derived = _REQUEST.get(name) if plain else None
-        if derived is not None:
-            lines.append(f'"{name}": {derived(message)}')  # type: ignore[arg-type]  # `plain` says that it is one
-        else:
+    base = _profile_base(message, params) if components == BASE_COMPONENTS and type(message) is Request else None
+    if base is None:
+        lines = []
+        for name in components:
             value = component_value(message, name)
             lines.append(f"{name}: {value}" if isinstance(name, Component) else f'"{name}": {value}')
-    lines.append(f'"@signature-params": {params}')
-    base = "\n".join(lines)
+        lines.append(f'"@signature-params": {params}')
+        base = "\n".join(lines)
     # A line break in a value would make one component look like two.
     if not base.isascii() or base.count("\n") != len(components) or "\r" in base:
         raise InvalidSignature("A covered component holds characters that cannot be signed.")
     return base.encode()
+
+
+def _profile_base(request: Request, params: str) -> str | None:
+    """The signature base over `BASE_COMPONENTS`, as most signatures have it; `None` without `Signature-Key`."""
+    key = combined(request.headers, "signature-key")
+    if key is None:
+        return None
+    scheme, given, target = split_url(request.url)
+    return (
+        f'"@method": {request.method}\n"@authority": {_normal(scheme, given)}\n"@path": {target.partition("?")[0]}\n'
+        f'"signature-key": {key}\n"@signature-params": {params}'
+    )
 
 
 def covers_digest(covered: Iterable[Covered], *, request: bool = False) -> bool:

@@ -21,10 +21,10 @@ _MAX_INPUT_LENGTH = 1024
 _MAX_KEY_LENGTH = 16_384
 _SIGNATURE_LENGTH = 64
 
-_INPUT = re.compile(
-    r'([a-z][a-z0-9_-]*)=(\("([@a-z0-9-]+(?:" "[@a-z0-9-]+)*)"\)'
-    r';created=(0|[1-9][0-9]{0,14})(?:;expires=(0|[1-9][0-9]{0,14}))?(?:;keyid="([ !#-\[\]-~]*)")?)'
-)
+# A `Signature-Input` is these three in a row. The first is the same in every request of a client.
+_COVERED = re.compile(r'([a-z][a-z0-9_-]*)=\("([@a-z0-9-]+(?:" "[@a-z0-9-]+)*)"')
+_CREATED = ");created="
+_PARAMETERS = re.compile(r'(0|[1-9][0-9]{0,14})(?:;expires=(0|[1-9][0-9]{0,14}))?(?:;keyid="([ !#-\[\]-~]*)")?')
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _TOKEN = re.compile(r"[a-z][a-z_-]*")
 
@@ -33,29 +33,34 @@ def read(signature_input: str, signature: str, key: str) -> Member | None:
     """The signature, or `None` when it is for the general parser."""
     if len(signature_input) > _MAX_INPUT_LENGTH or len(key) > _MAX_KEY_LENGTH:
         return None
-    match = _INPUT.fullmatch(signature_input)
-    if match is None:
+    described, _, rest = signature_input.partition(_CREATED)
+    known = _components(described)
+    match = _PARAMETERS.fullmatch(rest)
+    if known is None or match is None:
         return None
-    label, params, names, created, expires, keyid = match.groups()
-    covered = tuple(names.split('" "'))
-    if len(covered) > MAX_COMPONENTS or len(set(covered)) != len(covered):
-        return None
+    label, covered = known
     octets = _signature(signature, label)
     parameters = _scheme(key, label)
     if octets is None or parameters is None:
         return None
+    created, expires, keyid = match.groups()
     values: dict[str, int | str] = {"created": int(created)}
     if expires is not None:
         values["expires"] = int(expires)
     if keyid is not None:
         values["keyid"] = keyid
+    params = signature_input[len(label) + 1 :]
     return Member(label, covered, values, params, octets, signature_key.Loader(*parameters))
 
 
 @lru_cache(maxsize=256)  # clients cover the same few sets
-def _components(names: str) -> tuple[str, ...] | None:
-    covered = tuple(names.split('" "'))
-    return covered if len(set(covered)) == len(covered) <= MAX_COMPONENTS else None
+def _components(described: str) -> tuple[str, tuple[str, ...]] | None:
+    """The label and the covered components of what precedes the parameters."""
+    match = _COVERED.fullmatch(described)
+    if match is None:
+        return None
+    covered = tuple(match[2].split('" "'))
+    return (match[1], covered) if len(set(covered)) == len(covered) <= MAX_COMPONENTS else None
 
 
 def _signature(value: str, label: str) -> bytes | None:

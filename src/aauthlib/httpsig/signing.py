@@ -68,6 +68,6 @@ def sign(
         parameters["tag"] = tag
     params = signature_params(covered, parameters)
     unsigned = Request(request.method, request.url, headers, request.body)
-    signature = key.sign(signature_base(unsigned, covered, params))
+    signature = key.sign(signature_base(unsigned, tuple(covered), params))
     member = fast_write.signature_member(label, signature) or serialize({label: (signature, {})})
     return unsigned.with_headers(signature_input=f"{label}={params}", signature=member)

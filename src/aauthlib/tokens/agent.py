@@ -45,14 +45,15 @@ class AgentToken(Token, frozen=True, kw_only=True, eq=False, gc=False):
         sub = profile.string(claims, "sub")
         parent = profile.optional_string(claims, "parent_agent")
         issuer = profile.server(claims, "iss", policy)
-        try:
-            agents = [AgentIdentifier.parse(name, dev=policy.dev) for name in (sub, parent) if name is not None]
-        except InvalidIdentifier as error:
-            raise TokenInvalid(f"The agent token names an invalid agent: {error.detail}") from error
-        if not all(agent.is_under(issuer) for agent in agents):
-            # Otherwise any provider could name another provider's agent, and a reader of logs would believe it. A
-            # sub-agent has its parent's provider (#sub-agents).
-            raise TokenInvalid("The agent token names an agent of another agent provider than its iss.")
+        for name in (sub,) if parent is None else (sub, parent):
+            try:
+                agent = AgentIdentifier.parse(name, dev=policy.dev)
+            except InvalidIdentifier as error:
+                raise TokenInvalid(f"The agent token names an invalid agent: {error.detail}") from error
+            if not agent.is_under(issuer):
+                # Otherwise any provider could name another provider's agent, and a reader of logs would believe it. A
+                # sub-agent has its parent's provider (#sub-agents).
+                raise TokenInvalid("The agent token names an agent of another agent provider than its iss.")
         ps = profile.server(claims, "ps", policy) if "ps" in claims else None
         return {"cnf": cnf, "sub": sub, "ps": ps, "parent_agent": parent}
 

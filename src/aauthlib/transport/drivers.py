@@ -81,13 +81,15 @@ class Wire:
     def perform(self, effect: Effect) -> Any:
         """Carry out one effect and return its answer; raises `AAuthError` for the flow."""
         match effect:
+            case (
+                FindKey() | FindMetadata() | FindKeyAt() | FindCertificates()
+            ):  # first, since each first contact has one
+                return self._find(effect)
             case Send():
                 return self.transport.send(effect)
             case Sleep(seconds):
                 self._sleep(max(seconds, 0.0))
                 return None
-            case FindKey() | FindMetadata() | FindKeyAt() | FindCertificates():
-                return self._find(effect)
 
     def _find(self, effect: Find) -> Any:
         answer = self.directory.cached(effect)
