@@ -15,13 +15,14 @@ from .desk import ConsentDesk
 from .endpoints import TokenEndpoints
 from .faces import FlowRunner
 from .keys import load_keys
+from .personal_data import PersonalData
 from .revocation import RevocationEndpoint
 from .storage import PersonStore
 
 __all__ = ["PersonServer"]
 
 
-class PersonServer(TokenEndpoints, ConsentDesk, RevocationEndpoint):
+class PersonServer(TokenEndpoints, ConsentDesk, RevocationEndpoint, PersonalData):
     """A person server, without a web framework. Make one with `PersonServer.open`."""
 
     @classmethod

@@ -268,7 +268,8 @@ async def lock_tenant(connection: AsyncConnection, tenant: str) -> None:
 
 async def keep_an_administrator(connection: AsyncConnection, tenant: str) -> None:
     """Raises `LastAdministrator` when nobody administers the organisation and somebody belongs to it."""
-    if not await _administrators(connection, tenant):
+    anybody = select(func.count()).where(members.c.tenant == tenant)
+    if not await _administrators(connection, tenant) and await connection.scalar(anybody):
         raise LastAdministrator("An organisation keeps at least one administrator. Make somebody else one first.")
 
 

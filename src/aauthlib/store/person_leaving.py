@@ -7,18 +7,23 @@ that identifies them. Whom the withdrawal of a token is owed to is returned, to 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..errors import NotFound
 from .account_sign_ins import session_table
+from .accounts import account_table
 from .database import Database
 from .organisation_tables import identities, members
 from .organisations import keep_an_administrator, lock_tenant
 from .person_bindings import end_binding
+from .person_data import export_of
+from .person_erasing import erase
 from .person_records import AuditRecord, IssuedToken
-from .person_tables import bindings
+from .person_revoking import revoke_requests
+from .person_tables import bindings, person_requests
 from .person_tokens import add_audit
 
 __all__ = ["SQLLeaving"]
@@ -65,6 +70,38 @@ class SQLLeaving:
                     action="leave organisation",
                     result="done",
                     details={"tenant": tenant, "by": by, "tokens": len(due)},
+                ),
+            )
+        self.wake(digests)
+        return due
+
+    async def export_person(self, person_id: str) -> dict[str, list[dict[str, Any]]]:
+        """Every row on a person, by table, without secrets."""
+        async with self.database.transaction() as connection:
+            return await export_of(connection, person_id)
+
+    async def erase_person(self, person_id: str, *, pseudonym: str, now: float) -> list[IssuedToken]:
+        """Delete an account and what identifies the person; what must be kept names `pseudonym` from then on.
+
+        Returns the tokens whose resources are to be told. Raises `NotFound` or `LastAdministrator`.
+        """
+        async with self.database.transaction() as connection:
+            account = select(account_table.c.person_id).where(account_table.c.person_id == person_id)
+            if await connection.scalar(account.with_for_update()) is None:
+                raise NotFound("There is no such account.")
+            tenant = await connection.scalar(select(members.c.tenant).where(members.c.person_id == person_id))
+            if tenant is not None:
+                await lock_tenant(connection, tenant)
+                await connection.execute(delete(members).where(members.c.person_id == person_id))
+                await keep_an_administrator(connection, tenant)
+            due, digests = await end_bindings(connection, person_id, now=now)
+            mine = or_(person_requests.c.person_id == person_id, person_requests.c.acting_for == person_id)
+            digests += await revoke_requests(connection, mine, detail="The person's account was deleted.")
+            await erase(connection, person_id, pseudonym=pseudonym)
+            await add_audit(
+                connection,
+                AuditRecord(
+                    at=now, person_id=pseudonym, action="delete account", result="done", details={"tokens": len(due)}
                 ),
             )
         self.wake(digests)

@@ -170,7 +170,7 @@ async def make_site(tmp_path: Path) -> AsyncIterator[MakeSite]:
             keys={parties.ap: JWKS.of(parties.ap_key), parties.resource: JWKS.of(parties.resource_key)},
         )
         app = await build_person_app(
-            f"sqlite:///{tmp_path}/{len(made)}.db",
+            options.pop("database_url", f"sqlite:///{tmp_path}/{len(made)}.db"),
             parties.ps,
             clock=clock,
             wire=AsyncWire(options.pop("sender", None) or AsyncTransport(), directory),

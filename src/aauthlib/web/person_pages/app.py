@@ -26,7 +26,7 @@ from ...person.organisations import AlreadyMember, NotAdministrator, Organisatio
 from ...person.server import PersonServer
 from ..asgi import Receive, Scope, Send
 from ..pages import PageError, Pages
-from . import deciding, entering, home, joining, organisation, providing, security
+from . import data, deciding, entering, home, joining, organisation, providing, security
 from .visit import Handler, Site, Visit, open_visit, read_post
 
 __all__ = ["person_page_routes"]
@@ -107,6 +107,9 @@ def person_page_routes(
         page("/security/recovery-codes", post=security.renew_recovery_codes),
         page("/security/sessions/end", post=security.end_session),
         page("/security/sessions/end-others", post=security.end_other_sessions),
+        page("/data", get=data.show_data),
+        page("/data/export", post=data.export),
+        page("/data/delete", post=data.delete),
         page("/organisation", get=organisation.show_organisation),
         page("/organisation/role", post=organisation.set_role),
         page("/organisation/remove", post=organisation.remove),

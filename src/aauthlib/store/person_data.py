@@ -1,0 +1,155 @@
+"""What a person server's database holds on a person, table by table: for the export, and for what deleting leaves.
+
+Every table of the schema is named here: in `PERSONAL` with how its rows are found, shown and erased, or in `IMPERSONAL`
+with the reason why it holds nothing that must go. A table that nobody decided about fails a test.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import ColumnElement, Table, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..base64url import b64url_encode
+from .account_sign_ins import recovery_code_table, session_table
+from .accounts import account_table, passkey_table
+from .organisation_tables import identities, members
+from .pending import pending_table
+from .person_tables import (
+    audit_log,
+    bindings,
+    consents,
+    directed_subs,
+    federated_tokens,
+    issued_tokens,
+    person_requests,
+    profiles,
+)
+
+__all__ = ["IMPERSONAL", "PERSONAL", "Held", "export_of"]
+
+#: What deleting an account does to the rows: they go, or the person in them becomes a pseudonym nobody can resolve.
+Ending: TypeAlias = Literal["deleted", "pseudonymised"]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How one table holds a person's data."""
+
+    table: Table
+    of: Callable[[str], ColumnElement[bool]]
+    """The rows of a person."""
+    ending: Ending
+    hidden: frozenset[str] = frozenset()
+    """Columns that are secrets, or mean nothing outside: not exported."""
+    json: frozenset[str] = frozenset()
+    """Columns of JSON text."""
+
+
+def _column(table: Table) -> Callable[[str], ColumnElement[bool]]:
+    return lambda person_id: table.c.person_id == person_id
+
+
+def _request_of(person_id: str) -> ColumnElement[bool]:
+    return or_(person_requests.c.person_id == person_id, person_requests.c.acting_for == person_id)
+
+
+def _pending_of(person_id: str) -> ColumnElement[bool]:
+    return pending_table.c.digest.in_(select(person_requests.c.digest).where(_request_of(person_id)))
+
+
+PERSONAL: tuple[Held, ...] = (
+    Held(account_table, _column(account_table), "deleted", frozenset({"password_hash", "user_handle", "number"})),
+    Held(passkey_table, _column(passkey_table), "deleted", frozenset({"public_key", "sign_count"})),
+    Held(session_table, _column(session_table), "deleted", frozenset({"digest"})),
+    Held(recovery_code_table, _column(recovery_code_table), "deleted", frozenset({"digest"})),
+    Held(members, _column(members), "deleted"),
+    Held(identities, _column(identities), "deleted", frozenset({"key"})),
+    Held(profiles, _column(profiles), "deleted", json=frozenset({"claims"})),
+    Held(bindings, _column(bindings), "deleted"),
+    Held(consents, _column(consents), "deleted", frozenset({"key"})),
+    Held(directed_subs, _column(directed_subs), "deleted"),
+    Held(issued_tokens, _column(issued_tokens), "pseudonymised", frozenset({"upstream_key"})),
+    Held(
+        federated_tokens,
+        _column(federated_tokens),
+        "pseudonymised",
+        frozenset({"key", "presented_key", "upstream_key"}),
+    ),
+    Held(
+        person_requests, _request_of, "pseudonymised", frozenset({"digest", "resource_token", "upstream_key", "flow"})
+    ),
+    Held(
+        pending_table,
+        _pending_of,
+        "pseudonymised",
+        frozenset({"digest", "handle", "code_digest"}),
+        frozenset({"request", "decision"}),
+    ),
+    Held(audit_log, _column(audit_log), "pseudonymised", json=frozenset({"details"})),
+)
+
+_OTHER_ROLE = (
+    "another role's: it knows people by the pairwise identifier they were given, and ends them by its own rules"
+)
+IMPERSONAL: Mapping[str, str] = {
+    "account_secret": "keys of the server",
+    "used_challenge": "digests of random challenges, five minutes",
+    "sign_in_attempt": "digests of what was tried to sign in with, fifteen minutes",
+    "received_requests": "digests of signatures, for as long as they are fresh",
+    "tenant": "organisations",
+    "tenant_invitation": "belongs to the organisation: its note is the administrators', seven days at most",
+    "person_secrets": "keys of the server",
+    "person_signing_keys": "keys of the server",
+    "person_revocations": "digests of tokens of others",
+    "person_seen_agent_tokens": "agent tokens, until they expire; no person in them",
+    "person_presentations": "which access server a token went to, by the pairwise identifier, an hour at most",
+    "person_federations": "where a request stands with an access server; goes with the request, its tokens at once",
+    **dict.fromkeys(
+        (
+            "access_billing",
+            "access_bindings",
+            "access_decisions",
+            "access_exchanges",
+            "access_grounds",
+            "access_issued_tokens",
+            "access_settlements",
+            "access_signing_keys",
+            "provider_delegations",
+            "provider_enrollments",
+            "provider_keys",
+            "provider_tokens",
+            "resource_held",
+            "resource_persons",
+            "resource_revocations",
+            "resource_session_tokens",
+            "resource_sessions",
+        ),
+        _OTHER_ROLE,
+    ),
+}
+
+
+async def export_of(connection: AsyncConnection, person_id: str) -> dict[str, list[dict[str, Any]]]:
+    """Every row on a person, by table, without secrets; in JSON types."""
+    found = {}
+    for held in PERSONAL:
+        rows = (await connection.execute(select(held.table).where(held.of(person_id)))).mappings()
+        found[held.table.name] = [_exported(held, dict(row)) for row in rows]
+    return found
+
+
+def _exported(held: Held, row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: json.loads(value)
+        if name in held.json and value
+        else b64url_encode(value)
+        if isinstance(value, bytes)
+        else value
+        for name, value in row.items()
+        if name not in held.hidden
+    }

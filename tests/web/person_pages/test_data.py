@@ -1,0 +1,257 @@
+"""A person's own data: the copy has all of it, deleting leaves nothing that leads to them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+import aauthlib.store
+from aauthlib.person.organisation_settings import OrganisationSettings
+from aauthlib.person.sessions import RECENT_S
+from aauthlib.store.database import Database, schema
+from aauthlib.store.organisation_records import LinkedIdentity
+from aauthlib.store.person_data import IMPERSONAL, PERSONAL
+
+from .conftest import PASSWORD, Browser, MakeSite, Site
+from .parties import page_url
+from .test_security import _add_passkey, _recovery_codes
+
+pytestmark = pytest.mark.spec("#ps-approval-endpoint-auth")
+
+
+def test_somebody_decided_about_every_table() -> None:
+    """A new table belongs in `store.person_data`: how its rows are shown and erased, or why none is anybody's."""
+    for module in pkgutil.iter_modules(aauthlib.store.__path__):
+        importlib.import_module(f"aauthlib.store.{module.name}")
+    personal = {held.table.name for held in PERSONAL}
+    assert personal & set(IMPERSONAL) == set()
+    assert {table.name for table in schema.sorted_tables} == personal | set(IMPERSONAL)
+
+
+def test_a_table_with_a_person_in_it_is_never_called_impersonal() -> None:
+    named = {table.name for table in schema.sorted_tables if "person_id" in table.c}
+    assert named & set(IMPERSONAL) == set()
+
+
+@dataclass
+class Life:
+    """Somebody who has used everything, and somebody else beside them."""
+
+    site: Site
+    ana: Browser
+    boss: Browser
+    person_id: str
+    token: str
+    codes: list[str]
+
+    async def dump(self) -> dict[str, list[dict[str, Any]]]:
+        """Every row of every table."""
+        async with self.site.app.database.transaction() as connection:
+            return {
+                table.name: [dict(row) for row in (await connection.execute(select(table))).mappings()]
+                for table in schema.sorted_tables
+            }
+
+    async def delete(self, username: str = "ana") -> Any:
+        await self.ana.get("/data")
+        return await self.ana.submit("/data/delete", username=username)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def life(request: pytest.FixtureRequest, make_site: MakeSite) -> AsyncIterator[Life]:
+    options: dict[str, Any] = {"organisations": {"corp": OrganisationSettings(name="Corp Ltd")}}
+    if request.param == "postgresql":
+        url = request.getfixturevalue("needs_postgres")
+        database = await Database.open(url)
+        async with database.transaction() as connection:
+            for table in reversed(schema.sorted_tables):
+                await connection.execute(table.delete())
+        await database.close()
+        options["database_url"] = url
+    site = await make_site(**options)
+    ana, boss = site.browser(), site.browser()
+    await ana.set_up(display_name="Ana Example", email="ana@example.com")
+    person_id = await site.person_id()
+    secret = site.app.invitations["corp"]
+    await boss.get(f"/join/{secret}")
+    await boss.submit(f"/join/{secret}", display_name="Boss", username="boss", password=PASSWORD, email="")
+    await boss.get("/organisation")
+    await boss.submit("/organisation/invite")
+    link = "/join/" + boss.page.partition("/join/")[2].partition('"')[0]
+    await ana.get(link)
+    await ana.submit(link)
+    boss_id = (await site.app.accounts.verify_password("boss", PASSWORD)).person_id
+    # Each has a hand in the other's log.
+    await site.app.organisations.set_role(boss_id, person_id, "administrator")
+    await site.app.organisations.set_role(person_id, boss_id, "administrator")
+    await site.app.organisations.store.link(
+        LinkedIdentity(
+            iss="https://login.example",
+            sub="ana-there",
+            person_id=person_id,
+            tenant="corp",
+            created_at=1,
+            last_used_at=2,
+        )
+    )
+    await _add_passkey(ana)
+    codes = await _recovery_codes(ana)
+    answer = await site.ask_person_token(
+        justification="For Ana Example", device="Ana Example’s phone", login_hint="ana"
+    )
+    path = (await ana.get(page_url(answer))).headers["location"]
+    await ana.get(path)
+    await ana.submit(path, decision="approve", remember="yes")
+    token = (await site.poll(answer)).json()["person_token"]
+    # One request is granted and not fetched, one waits.
+    for scope in ("calendar.read", "calendar.write"):
+        pending = await site.app.server.auth_token(
+            site.parties.ask_auth_token(token, scope, device="Ana Example’s phone")
+        )
+        path = (await ana.get(page_url(pending))).headers["location"]
+        if scope == "calendar.read":
+            await ana.get(path)
+            await ana.submit(path, decision="approve", scope=scope)
+    yield Life(site, ana, boss, person_id, token, codes)
+
+
+async def _export(browser: Browser) -> dict[str, Any]:
+    await browser.get("/data")
+    response = await browser.submit("/data/export")
+    assert response.status_code == 200
+    assert response.headers["content-disposition"] == 'attachment; filename="my-data.json"'
+    assert response.headers["cache-control"] == "no-store"
+    document: dict[str, Any] = json.loads(response.text)
+    return document
+
+
+async def test_the_copy_has_every_row_on_the_person_and_none_on_anybody_else(life: Life) -> None:
+    held = (await _export(life.ana))["held"]
+    assert set(held) == {each.table.name for each in PERSONAL}
+    # Access servers and what they issued are not part of this life.
+    assert [name for name, rows in held.items() if not rows] == ["person_federated_tokens"]
+    everything = await life.dump()
+    for name, rows in held.items():
+        mine = [row for row in everything[name] if row.get("person_id") == life.person_id]
+        assert len(rows) >= len(mine)
+    assert held["account"][0]["email"] == "ana@example.com"
+    assert held["person_profiles"][0]["claims"]["name"] == "Ana Example"
+    assert "boss" not in json.dumps(held["account"]) + json.dumps(held["session"])
+
+
+async def test_the_copy_holds_no_secret(life: Life) -> None:
+    text = json.dumps(await _export(life.ana))
+    session = dict(life.ana.client.cookies)["__Host-aauth-person"]
+    for secret in (PASSWORD, "argon2", session, life.token, *life.codes):
+        assert secret not in text
+    everything = await life.dump()
+    for table, column in (
+        ("account", "password_hash"),
+        ("session", "digest"),
+        ("recovery_code", "digest"),
+        ("pending", "code_digest"),
+        ("pending", "handle"),
+        ("pending", "digest"),
+    ):
+        for row in everything[table]:
+            assert row[column] is None or str(row[column]) not in text, (table, column)
+
+
+async def test_deleting_leaves_nothing_that_leads_to_the_person(life: Life) -> None:
+    before = await life.dump()
+    identifying = {
+        life.person_id,
+        "Ana Example",
+        "ana@example.com",
+        "ana-there",
+        str(before["account"][0]["user_handle"]),
+        *(row["sub"] for row in before["person_directed_subs"]),
+        *(str(row["credential_id"]) for row in before["passkey"]),
+    }
+    assert all(any(text in repr(rows) for rows in before.values()) for text in identifying)
+    response = await life.delete()
+    assert response.status_code == 200
+    assert "Your account was deleted" in life.ana.text
+    after = await life.dump()
+    # The records of tokens, which revocation needs, and which go with the tokens within the hour.
+    until_expired = {"person_issued_tokens", "person_presentations"}
+    for name, rows in after.items():
+        for text in identifying:
+            if name in until_expired and text in {row["sub"] for row in before["person_directed_subs"]}:
+                continue
+            assert text not in repr(rows), (name, text)
+    usernames = {row["username"] for row in after["account"]}
+    assert usernames == {"boss"}
+
+
+async def test_the_log_still_says_what_was_done(life: Life) -> None:
+    before = await life.dump()
+    await life.delete()
+    after = await life.dump()
+    kept = [row for row in after["person_audit_log"] if row["person_id"].startswith("deleted-")]
+    assert len({row["person_id"] for row in kept}) == 1
+    mine = [row for row in before["person_audit_log"] if row["person_id"] == life.person_id]
+    assert {row["action"] for row in mine} <= {row["action"] for row in kept}
+    assert "delete account" in {row["action"] for row in kept}
+    agent = before["person_bindings"][0]["agent_sub"]
+    assert agent not in repr(after["person_audit_log"])
+    theirs = [row for row in after["person_audit_log"] if not row["person_id"].startswith("deleted-")]
+    assert theirs
+    assert life.person_id not in repr(theirs)
+
+
+@pytest.mark.spec("#revocation-cascade", "#polling-error-codes")
+async def test_agents_and_tokens_end_with_the_account(life: Life) -> None:
+    waiting = await life.site.ask_person_token(resource="https://mail.example")
+    await life.delete()
+    issued = (await life.dump())["person_issued_tokens"]
+    assert issued
+    assert all(row["revoked_at"] is not None for row in issued)
+    with pytest.raises(Exception, match=r"disconnected|deleted") as ended:
+        await life.site.poll(waiting)
+    assert type(ended.value).__name__ == "Revoked"
+    assert (await life.site.ask_person_token()).status == 202
+    assert (await life.ana.get("/")).headers["location"] == "/sign-in"
+    assert (await life.site.browser().sign_in()).status_code == 403
+
+
+async def test_the_username_is_free_for_somebody_else_who_is_nobody_of_before(life: Life) -> None:
+    await life.delete()
+    again = await life.site.app.accounts.create("ana", "Another Ana", password=PASSWORD)
+    assert again.person_id != life.person_id
+    assert await life.site.app.server.agents(again.person_id) == []
+
+
+async def test_deleting_takes_the_username_and_a_recent_sign_in(life: Life) -> None:
+    assert (await life.delete("boss")).status_code == 400
+    await life.ana.get("/data")
+    fields = life.ana.form("/data/delete") | {"username": "ana"}
+    life.site.clock.now += RECENT_S + 1
+    for path in ("/data/delete", "/data/export"):
+        assert (await life.ana.post(path, fields)).headers["location"] == "/sign-in?next=/data"
+    assert await life.site.app.accounts.account(life.person_id) is not None
+
+
+async def test_the_last_administrator_of_others_cannot_just_go(life: Life) -> None:
+    boss = (await life.site.app.accounts.verify_password("boss", PASSWORD)).person_id
+    await life.site.app.organisations.set_role(life.person_id, boss, "member")
+    assert (await life.delete()).status_code == 409
+    assert "Nothing was deleted" in life.ana.text
+    assert await life.site.app.accounts.account(life.person_id) is not None
+    await life.site.app.organisations.remove(life.person_id, boss)
+    assert (await life.delete()).status_code == 200
+
+
+async def test_another_persons_data_is_out_of_reach(life: Life) -> None:
+    document = await _export(life.boss)
+    text = json.dumps(document)
+    assert "Ana Example" not in text
+    assert "ana@example.com" not in text
+    assert document["person_id"] != life.person_id
