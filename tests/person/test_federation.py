@@ -681,6 +681,38 @@ async def test_a_token_that_was_lost_with_the_process_is_asked_for_again(
     assert len(server.issued) == 2
 
 
+@pytest.mark.spec("#ps-as-federation", "#freshness-and-replay")
+async def test_a_request_that_another_process_sent_this_very_second_is_sent_again_in_the_next(
+    world: World, server: ScriptedAccessServer
+) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        world.clock.now += seconds
+
+    world.wire._sleep = sleep
+    agent, presented = await trusting(world)
+    replayed = Response(401, Fields({"signature-error": "error=invalid_signature"}))
+    server.script = [replayed]
+    token = await verified(world, await ask(world, agent, presented))
+    assert token.jti == server.issued[-1]
+    assert waited == [1.0]
+    first, second = server.received
+    assert first.headers.get("signature-input") != second.headers.get("signature-input")
+
+
+@pytest.mark.spec("#auth-token-delivery")
+async def test_an_access_server_that_refuses_the_signature_is_said_to(
+    world: World, server: ScriptedAccessServer
+) -> None:
+    agent, presented = await trusting(world)
+    refused = Response(401, Fields({"signature-error": "error=clock_skew"}))
+    server.script = [refused]
+    with pytest.raises(errors.AsUnreachable, match="clock_skew"):
+        await ask(world, agent, presented)
+
+
 @pytest.mark.spec("#ps-as-federation")
 async def test_the_tokens_are_kept_only_until_the_access_server_has_them(
     world: World, server: ScriptedAccessServer

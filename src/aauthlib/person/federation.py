@@ -16,12 +16,20 @@ from urllib.parse import urljoin
 import msgspec
 
 from ..discovery import TransportError
-from ..effects import Clock, FindMetadata, Flow, Send
-from ..errors import AAuthError, AsUnreachable, Denied, InvalidIdentifier, ProblemError
+from ..effects import Clock, FindMetadata, Flow, Send, Sleep
+from ..errors import (
+    AAuthError,
+    AsUnreachable,
+    Denied,
+    InvalidIdentifier,
+    InvalidSignature,
+    ProblemError,
+    SignatureError,
+)
 from ..http import Fields, Request, Response
 from ..identifiers import https_url, origin_of
 from ..keys import PublicKey
-from ..messages.headers import parse_retry_after
+from ..messages.headers import parse_retry_after, parse_signature_error
 from ..messages.metadata import AccessServerMetadata, read_metadata
 from ..messages.requirement import APPROVAL, CLAIMS, CLARIFICATION, INTERACTION, Requirement
 from ..tokens import ACCESS_DWK, AuthToken, VerificationPolicy, verify
@@ -141,6 +149,11 @@ class Exchange:
             metadata = read_metadata(AccessServerMetadata, document, issuer=server, dev=self._policy.dev)
             url = metadata.auth_token_endpoint
             response: Response = yield self._post(url, tokens, wait_s=wait_s)
+            if isinstance(_refused(response), InvalidSignature):
+                # The very same may have been sent within this second, by another process or by this one before a
+                # restart, and is a replay then. A second later it is another request.
+                yield Sleep(1.0)
+                response = yield self._post(url, tokens, wait_s=wait_s)
         except AAuthError as error:
             raise self._unreachable("could not be reached") from error
         if response.status in (429, 503):
@@ -191,7 +204,7 @@ class Exchange:
             elif status in (429, 503) and location is not None:
                 return Waiting(location=location, pause_s=self._pause(response))
             else:
-                raise relayed(response) or self._unreachable(f"answered {status} without a usable reason")
+                raise relayed(response) or self._unreachable(_unusable(response))
             try:
                 response = yield step
             except TransportError as error:
@@ -345,6 +358,18 @@ def relayed(response: Response) -> ProblemError | None:
     kind = type("RelayedError", (ProblemError,), {"code": code, "status": response.status})
     error: ProblemError = kind(f"The access server says: {said}" if said else "The access server gives no reason.")
     return error
+
+
+def _refused(response: Response) -> SignatureError | None:
+    return parse_signature_error(response.headers) if response.status == 401 else None
+
+
+def _unusable(response: Response) -> str:
+    """What to say of an answer that is neither a token nor a terminal error."""
+    refused = _refused(response)
+    if refused is not None:
+        return f"refuses this person server's signature ({refused.code}); compare the two servers' clocks and keys"
+    return f"answered {response.status} without a usable reason"
 
 
 def _object(response: Response) -> dict[str, Any]:

@@ -1,0 +1,305 @@
+"""An agent provider, a person server, an access server and two resources, each on its own port and database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+
+from aauthlib.access import AccessServer, Allow, CallablePolicy, Decision, Facts, TestSettlement
+from aauthlib.agent import AsyncAgent, enroll
+from aauthlib.deferred.polling import PollPolicy
+from aauthlib.discovery import Directory
+from aauthlib.effects import Direct, Flow, Report
+from aauthlib.keys import SigningKey
+from aauthlib.messages.metadata import AgentProviderMetadata
+from aauthlib.person.federation import PaymentRequired
+from aauthlib.person.server import PersonServer
+from aauthlib.provider import AgentProvider
+from aauthlib.resource import Policy, Resource, Route, authorized, person
+from aauthlib.store import access_tables, person_tables
+from aauthlib.store.database import Database
+from aauthlib.store.provider import SQLProviderStore
+from aauthlib.store.replay import SQLReplayCache
+from aauthlib.store.resource import SQLResourceStore
+from aauthlib.transport import AsyncWire
+from aauthlib.web.access import build_access_app
+from aauthlib.web.person import build_person_app
+from aauthlib.web.provider import build_provider_app
+from aauthlib.web.resource import AAuthMiddleware
+
+from .hosts import Clock, Host, Sender, Time, Waits
+
+ALICE = "alice-id"
+SCOPES = {"reports.read": "Read reports.", "reports.write": "Write reports."}
+AP, PS, AS, DIRECT, GUARDED = "agents", "person", "access", "direct", "guarded"
+
+
+@dataclass
+class Demands:
+    """The access server's policy: one demand after the other, then what `end` says."""
+
+    demands: list[Decision] = field(default_factory=list)
+    end: Decision = field(default_factory=Allow)
+    met: Callable[[Facts, Decision], bool] = lambda facts, demand: False
+    seen: list[Facts] = field(default_factory=list)
+
+    def __call__(self, facts: Facts) -> Decision:
+        self.seen.append(facts)
+        for demand in self.demands:
+            if not self.met(facts, demand):
+                return demand
+        return self.end
+
+
+class Paying:
+    """The person server's purse: it pays what is asked."""
+
+    def __init__(self, settlement: TestSettlement) -> None:
+        self._settlement = settlement
+
+    def settle(self, required: PaymentRequired) -> Flow[bool]:
+        yield from ()
+        self._settlement.pay(msgspec.json.decode(required.body)["payment"]["id"])
+        return True
+
+
+@dataclass
+class Town:
+    """Everybody."""
+
+    folder: Path
+    time: Time
+    waits: Waits
+    hosts: dict[str, Host]
+    policy: Demands
+    settlement: TestSettlement
+    decision: str = "approve"
+    directed: list[str] = field(default_factory=list)
+    agent: AsyncAgent = field(init=False)
+
+    # ------------------------------------------------------------------ the parties
+
+    @property
+    def person_server(self) -> PersonServer:
+        found: PersonServer = self.hosts[PS].app.server
+        return found
+
+    @property
+    def access_server(self) -> AccessServer:
+        found: AccessServer = self.hosts[AS].app.server
+        return found
+
+    def url(self, name: str, path: str) -> str:
+        return self.hosts[name].issuer + path
+
+    async def person(self, direct: Direct) -> None:
+        """What Alice does when she is sent to a page, as far as its server can be reached."""
+        self.directed.append(direct.url)
+        await self._visit(direct.url, direct.code)
+
+    async def _visit(self, url: str, code: str) -> None:
+        handle = url.rpartition("/")[2].partition("?")[0]
+        if url.startswith(self.hosts[AS].issuer):
+            if self.hosts[AS].reachable:
+                await self.access_server.arrive(handle, code, "alice")
+                await self.access_server.approve(handle, "alice")
+            return
+        if not self.hosts[PS].reachable:
+            return
+        digest = await self.person_server.arrive(handle, code, person_id=ALICE)
+        if self.decision != "approve":
+            await self.person_server.deny(digest, person_id=ALICE)
+            return
+        onwards = await self.person_server.approve(digest, person_id=ALICE)
+        if onwards is not None and onwards.startswith(self.hosts[AS].issuer):
+            await self._visit(onwards.partition("?")[0], onwards.rpartition("code=")[2])
+
+    async def owner(self, report: Report) -> None:
+        """Whoever has to approve at the access server does, while the agent waits."""
+        if report.event == "waiting" and self.hosts[AS].reachable:
+            for approval in await self.access_server.approvals():
+                await self.access_server.decide_approval(approval.digest, by="the owner", approved=True)
+
+    async def newcomer(self) -> AsyncAgent:
+        """An agent that has enrolled, and knows nobody yet."""
+        clock = Clock(self.time)
+
+        def wire() -> AsyncWire:
+            made = AsyncWire(Sender(self.time, self.waits), Directory(clock=clock, dev=True), sleep=self.time.sleep)
+            self.hosts[AP].closing(made.aclose)
+            return made
+
+        flow = enroll(self.hosts[AP].issuer, SigningKey.generate(), clock=clock, ps=self.hosts[PS].issuer, dev=True)
+        source, _ = await wire().run(flow)
+        return AsyncAgent(
+            source,
+            wire=wire(),
+            clock=clock,
+            dev=True,
+            on_interaction=self.person,
+            on_clarification=lambda question: "For the quarterly summary.",
+            on_report=self.owner,
+            poll=PollPolicy(wait_s=0, deadline_s=300.0),
+        )
+
+    async def begin(self) -> None:
+        """A new day: nothing is wrong, nobody knows anybody, and there is an agent that was never here."""
+        for host in self.hosts.values():
+            await host.heal()
+            host.forget_everybody()
+        self.time.now += 3600.0
+        self.policy.demands, self.policy.end, self.decision = [], Allow(), "approve"
+        self.directed.clear()
+        self.agent = await self.newcomer()
+        for host in self.hosts.values():
+            host.steps.clear()
+
+    async def heal(self) -> None:
+        """Everything works again, and has for long enough that nobody holds back any more."""
+        for host in self.hosts.values():
+            await host.heal()
+        self.time.now += 600.0
+
+    # ------------------------------------------------------------------ what is written down
+
+    async def rows(self, name: str, table: Any) -> list[dict[str, Any]]:
+        database: Database = self.hosts[name].app.database
+        async with database.transaction() as connection:
+            return [dict(row) for row in (await connection.execute(select(table))).mappings()]
+
+    async def issued_by_access_server(self) -> list[dict[str, Any]]:
+        return await self.rows(AS, access_tables.issued_tokens)
+
+    async def issued_by_person_server(self) -> list[dict[str, Any]]:
+        return await self.rows(PS, person_tables.issued_tokens)
+
+    async def handed_out(self) -> list[dict[str, Any]]:
+        """The access server's tokens that the person server passed on."""
+        return await self.rows(PS, person_tables.federated_tokens)
+
+
+async def _sign_in(username: str, password: str) -> str | None:
+    return username
+
+
+async def _reports(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"the reports"})
+
+
+def routes() -> Policy:
+    return Policy(
+        [
+            Route("GET", "/me", person()),
+            Route("GET", "/reports", authorized("reports.read")),
+            Route("POST", "/reports", authorized("reports.read", "reports.write")),
+        ]
+    )
+
+
+@asynccontextmanager
+async def open_town(folder: Path) -> AsyncIterator[Town]:
+    """Everything, started. Alice has no account, since she decides without a browser here."""
+    time, waits, policy, settlement = Time(), Waits(), Demands(), TestSettlement()
+    keys: dict[str, list[SigningKey]] = {name: [SigningKey.generate()] for name in (DIRECT, GUARDED)}
+    hosts: dict[str, Host] = {}
+
+    async def database(host: Host) -> Database:
+        opened = await Database.open(f"sqlite:///{folder / host.name}.db")
+        host.closing(opened.close)
+        return opened
+
+    async def provider(host: Host) -> Any:
+        opened = await database(host)
+        made = AgentProvider(
+            host.issuer,
+            store=SQLProviderStore(opened),
+            wire=host.wire(),
+            clock=host.clock,
+            dev=True,
+            metadata=AgentProviderMetadata(issuer=host.issuer, name="Agents"),
+            replay=SQLReplayCache(opened),
+        )
+        app = build_provider_app(made)
+        host.provider = made  # type: ignore[attr-defined]
+        return app
+
+    async def rotate_provider(host: Host) -> None:
+        await host.provider.rotate_keys()  # type: ignore[attr-defined]
+
+    async def person_server(host: Host) -> Any:
+        app = await build_person_app(
+            f"sqlite:///{folder / host.name}.db",
+            host.issuer,
+            dev=True,
+            clock=host.clock,
+            wire=host.wire(),
+            settlement=Paying(settlement),
+        )
+        host.closing(app.database.close)
+        return app
+
+    async def access_server(host: Host) -> Any:
+        app = await build_access_app(
+            f"sqlite:///{folder / host.name}.db",
+            host.issuer,
+            CallablePolicy(policy),
+            dev=True,
+            clock=host.clock,
+            wire=host.wire(),
+            sign_in=_sign_in,
+            settlement=settlement,
+        )
+        host.closing(app.aclose)
+        return app
+
+    async def rotate_server(host: Host) -> None:
+        await host.app.server.rotate_signing_key()
+
+    def resource(access: str | None) -> Callable[[Host], Any]:
+        async def opening(host: Host) -> Any:
+            opened = await database(host)
+            made = Resource(
+                issuer=host.issuer,
+                wire=host.wire(),
+                store=SQLResourceStore(opened, host.clock),
+                signing_key=keys[host.name][-1],
+                further_keys=[key.public for key in keys[host.name][:-1]],
+                clock=host.clock,
+                dev=True,
+                scopes=SCOPES,
+                access_server=hosts[access].issuer if access else None,
+            )
+            return AAuthMiddleware(_reports, made, routes())
+
+        return opening
+
+    async def rotate_resource(host: Host) -> None:
+        keys[host.name].append(SigningKey.generate())
+        await host.replace_process()
+
+    for name, opening, rotate in (
+        (AP, provider, rotate_provider),
+        (PS, person_server, rotate_server),
+        (AS, access_server, rotate_server),
+        (DIRECT, resource(None), rotate_resource),
+        (GUARDED, resource(AS), rotate_resource),
+    ):
+        hosts[name] = Host(name, time, waits, opening, rotate)
+    town = Town(folder, time, waits, hosts, policy, settlement)
+    for host in hosts.values():
+        await host.start()
+    try:
+        yield town
+    finally:
+        for host in hosts.values():
+            await host.close()
+
+
+__all__ = ["ALICE", "AP", "AS", "DIRECT", "GUARDED", "PS", "Town", "open_town"]
