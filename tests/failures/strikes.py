@@ -20,6 +20,7 @@ _UNREADABLE = (TransportError, ChallengeInvalid, EnrolmentFailed, ServerError)
 _WRONG_TIME = (RequestRefused, TokenClockSkew, ExpiredResourceToken, ChallengeInvalid, EnrolmentFailed)
 #: What the agent may be told, by what happened to a server it speaks to itself.
 _ERRORS: dict[Fault, tuple[type[AAuthError], ...]] = {
+    Fault.ROTATED: (ChallengeInvalid,),
     Fault.LATE: _GONE_SILENT,
     Fault.KILLED: _GONE_SILENT,
     Fault.FROZEN: _GONE_SILENT,
@@ -75,9 +76,12 @@ def set_up(town: Town, strike: Strike, fault: Fault) -> None:
     host.fault, host.at = fault, (strike.request, strike.count)
 
 
-def check_outcome(outcome: Outcome, strike: Strike, fault: Fault) -> None:
-    """The right error or success, for whoever asked."""
-    if fault in UNNOTICED:
+def check_outcome(outcome: Outcome, strike: Strike, fault: Fault, *, known: bool = False) -> None:
+    """The right error or success, for whoever asked.
+
+    `known`: whoever asks looked at the server's keys within the last minute, so may not look again (#jwks-discovery).
+    """
+    if fault in UNNOTICED and not (known and fault is Fault.ROTATED):
         assert outcome.served, outcome
         return
     if outcome.served:
@@ -88,6 +92,8 @@ def check_outcome(outcome: Outcome, strike: Strike, fault: Fault) -> None:
         assert strike.host not in (AP, PS, AS), outcome
         return
     if strike.host == AS:
+        if fault is Fault.LATE and outcome.error.code == "gone":
+            return  # It has given its final answer, to nobody.
         assert isinstance(outcome.error, AsUnreachable), outcome
         assert outcome.error.status == 502
         return

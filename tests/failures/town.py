@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from aauthlib.access import AccessServer, Allow, CallablePolicy, Decision, Facts, TestSettlement
 from aauthlib.agent import AsyncAgent, enroll
@@ -116,8 +116,9 @@ class Town:
         if self.decision != "approve":
             await self.person_server.deny(digest, person_id=ALICE)
             return
-        onwards = await self.person_server.approve(digest, person_id=ALICE)
-        if onwards is not None and onwards.startswith(self.hosts[AS].issuer):
+        await self.person_server.approve(digest, person_id=ALICE)
+        onwards = (await self.person_server.consent(digest, person_id=ALICE)).access_interaction
+        if onwards is not None:
             await self._visit(onwards.partition("?")[0], onwards.rpartition("code=")[2])
 
     async def owner(self, report: Report) -> None:
@@ -156,9 +157,17 @@ class Town:
         self.time.now += 3600.0
         self.policy.demands, self.policy.end, self.decision = [], Allow(), "approve"
         self.directed.clear()
+        await self._forget_relations()
         self.agent = await self.newcomer()
         for host in self.hosts.values():
             host.steps.clear()
+
+    async def _forget_relations(self) -> None:
+        """What the access server binds once, and is paid once for."""
+        database: Database = self.hosts[AS].app.database
+        async with database.transaction() as connection:
+            for table in (access_tables.bindings, access_tables.billing):
+                await connection.execute(delete(table))
 
     async def heal(self) -> None:
         """Everything works again, and has for long enough that nobody holds back any more."""

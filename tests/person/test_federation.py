@@ -713,6 +713,19 @@ async def test_an_access_server_that_refuses_the_signature_is_said_to(
         await ask(world, agent, presented)
 
 
+@pytest.mark.spec("#auth-token-delivery", "#polling-error-codes")
+async def test_a_denial_that_another_process_heard_is_still_one(world: World, server: ScriptedAccessServer) -> None:
+    agent = world.agent()
+    response = await ask(world, agent, await agent.person_token())
+    server.script = [problem(403, "denied", "Not on Sundays.")]
+    await approve(world, response)
+    await restart(world)
+    with pytest.raises(errors.ProblemError, match="Not on Sundays") as caught:
+        await agent.poll(response)
+    assert (caught.value.code, caught.value.status) == ("denied", 403)
+    assert len(server.received) == 1
+
+
 @pytest.mark.spec("#ps-as-federation")
 async def test_the_tokens_are_kept_only_until_the_access_server_has_them(
     world: World, server: ScriptedAccessServer

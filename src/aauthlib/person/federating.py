@@ -34,7 +34,7 @@ from ..store.person_records import FederatedToken, Federation
 from .asked import Asked
 from .callbacks import with_parameters
 from .core import PersonServerCore
-from .federation import Delivered, Exchange, Expected, Settlement, Waiting
+from .federation import Delivered, Ended, Exchange, Expected, Settlement, Waiting
 
 __all__ = ["Federating", "StillWaiting", "asks_agent"]
 
@@ -160,6 +160,8 @@ class Federating(PersonServerCore):
         if record is None:
             return AsUnreachable("What was to be presented to the access server is lost; ask again.")
         waits = _waits(record)
+        if waits.ended is not None:
+            return waits.ended.error()
         if (waits.question is not None and answer is None) or (record.due_at > now and answer is None):
             return record
         if self._at_once >= _AT_ONCE:
@@ -173,7 +175,7 @@ class Federating(PersonServerCore):
             if isinstance(outcome, Waiting):
                 outcome = await self._judge(outcome, record, asked, changes)
         except ProblemError as error:
-            changes["tokens"] = None
+            changes.update(tokens=None, waits_for=msgspec.to_builtins(Waiting(ended=Ended.of(error))))
             return error
         finally:
             self._at_once -= 1

@@ -35,7 +35,17 @@ from ..messages.requirement import APPROVAL, CLAIMS, CLARIFICATION, INTERACTION,
 from ..tokens import ACCESS_DWK, AuthToken, VerificationPolicy, verify
 from ..tokens.profile import read
 
-__all__ = ["Delivered", "Exchange", "Expected", "PaymentRequired", "Question", "Settlement", "Waiting", "relayed"]
+__all__ = [
+    "Delivered",
+    "Ended",
+    "Exchange",
+    "Expected",
+    "PaymentRequired",
+    "Question",
+    "Settlement",
+    "Waiting",
+    "relayed",
+]
 
 _REQUEST_S = 10.0
 _MAX_BODY_BYTES = 262_144
@@ -60,6 +70,24 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout_s: float | None = None
 
 
+class Ended(msgspec.Struct, frozen=True):
+    """A terminal error, kept until the agent fetches it: it may ask another process, or this one after a restart."""
+
+    code: str
+    status: int
+    detail: str
+
+    @classmethod
+    def of(cls, error: ProblemError) -> Ended:
+        return cls(error.code, error.status, error.detail)
+
+    def error(self) -> ProblemError:
+        """The error anew."""
+        kind = type("RelayedError", (ProblemError,), {"code": self.code, "status": self.status})
+        made: ProblemError = kind(self.detail)
+        return made
+
+
 class Waiting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The access server has not decided."""
 
@@ -73,6 +101,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     approval: bool = False
     failed: bool = False
     """The poll brought no answer."""
+    ended: Ended | None = None
+    """It has decided, or cannot be asked any more, and this is how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,9 +385,9 @@ def relayed(response: Response) -> ProblemError | None:
     said = (
         "".join(c if c.isprintable() else " " for c in detail)[:_MAX_DETAIL_LENGTH] if isinstance(detail, str) else ""
     )
-    kind = type("RelayedError", (ProblemError,), {"code": code, "status": response.status})
-    error: ProblemError = kind(f"The access server says: {said}" if said else "The access server gives no reason.")
-    return error
+    return Ended(
+        code, response.status, f"The access server says: {said}" if said else "The access server gives no reason."
+    ).error()
 
 
 def _refused(response: Response) -> SignatureError | None:
