@@ -7,7 +7,15 @@ from typing import Any
 
 from aauthlib.agent import ChallengeInvalid, EnrolmentFailed, RequestRefused
 from aauthlib.discovery import TransportError
-from aauthlib.errors import AAuthError, AsUnreachable, ExpiredResourceToken, Gone, ServerError, TokenClockSkew
+from aauthlib.errors import (
+    AAuthError,
+    AsUnreachable,
+    ExpiredResourceToken,
+    Gone,
+    InvalidResourceToken,
+    ServerError,
+    TokenClockSkew,
+)
 
 from .hosts import UNNOTICED, Fault
 from .town import ALICE, AP, AS, PS, Town
@@ -15,8 +23,9 @@ from .town import ALICE, AP, AS, PS, Town
 #: The request of the application was served.
 SERVED = "served"
 
-_GONE_SILENT = (TransportError, Gone, ChallengeInvalid)
-_UNREADABLE = (TransportError, ChallengeInvalid, EnrolmentFailed, ServerError)
+# A resource whose keys cannot be had is one whose token does not verify, wherever that is found out.
+_GONE_SILENT = (TransportError, Gone, ChallengeInvalid, InvalidResourceToken)
+_UNREADABLE = (TransportError, ChallengeInvalid, EnrolmentFailed, ServerError, InvalidResourceToken)
 _WRONG_TIME = (RequestRefused, TokenClockSkew, ExpiredResourceToken, ChallengeInvalid, EnrolmentFailed)
 #: What the agent may be told, by what happened to a server it speaks to itself.
 _ERRORS: dict[Fault, tuple[type[AAuthError], ...]] = {
