@@ -30,6 +30,7 @@ __all__ = [
     "Report",
     "Send",
     "Sleep",
+    "UpdatedRequest",
 ]
 
 #: Unix time in seconds. Injected everywhere, so that tests decide what time it is.
@@ -115,8 +116,23 @@ class Direct:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdatedRequest:
+    """An answer to a clarification: ask for something else instead (#updated-request)."""
+
+    resource_token: str = field(repr=False)
+    """A new one of the same resource, such as one for less."""
+    presented_token: str = field(repr=False)
+    """What was presented to the resource to get it."""
+    justification: str | None = None
+    """Markdown: why the request changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """Answer a clarification question (#clarification-chat); answered with Markdown text, or `None` to withdraw."""
+    """Answer a clarification question (#clarification-chat).
+
+    Answered with Markdown text, an `UpdatedRequest`, or `None` to withdraw.
+    """
 
     question: str
     options: tuple[str, ...] = ()

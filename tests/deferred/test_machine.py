@@ -121,7 +121,9 @@ def test_whatever_waits_can_end_in_every_way(state: State) -> None:
 
 @pytest.mark.spec("#clarification-chat")
 def test_a_question_is_asked_while_the_request_waits_and_answered_once() -> None:
-    assert transition(State.PENDING, Event.ASK) is State.CLARIFYING
+    with pytest.raises(IllegalTransition):
+        transition(State.PENDING, Event.ASK)
+    assert transition(State.CLARIFYING, Event.ARRIVE) is State.CLARIFYING
     assert transition(State.INTERACTING, Event.ASK) is State.CLARIFYING
     assert transition(State.CLARIFYING, Event.ANSWER) is State.INTERACTING
     with pytest.raises(IllegalTransition):

@@ -638,7 +638,7 @@ async def test_whoever_polls_too_often_still_gets_the_decision(world: World) -> 
 # --------------------------------------------------------------------------- cancelling
 
 
-@pytest.mark.parametrize("before", [(), (Event.ARRIVE,), (Event.ASK,), (Event.GRANT,)])
+@pytest.mark.parametrize("before", [(), (Event.ARRIVE,), (Event.ARRIVE, Event.ASK), (Event.GRANT,)])
 @pytest.mark.spec("#cancel-request")
 async def test_what_the_agent_withdrew_is_gone(world: World, before: tuple[Event, ...]) -> None:
     opened = await world.open()

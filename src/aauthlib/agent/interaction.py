@@ -21,7 +21,7 @@ __all__ = ["ClarificationHook", "InteractionHook", "OpenBrowser", "PrintURL", "R
 
 #: May return an awaitable, for the asynchronous agent.
 InteractionHook: TypeAlias = Callable[[Direct], object]
-#: Returns Markdown, or `None` to withdraw the request.
+#: Returns Markdown, an `UpdatedRequest`, or `None` to withdraw the request.
 ClarificationHook: TypeAlias = Callable[[Answer], object]
 ReportHook: TypeAlias = Callable[[Report], object]
 

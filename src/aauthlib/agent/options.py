@@ -25,7 +25,8 @@ class AgentOptions(TypedDict, total=False):
     on_interaction: InteractionHook | None
     """Gets the person to a URL; opens a browser by default. `None` for an agent without a person nearby."""
     on_clarification: ClarificationHook | None
-    """Answers a question of the person's, in Markdown."""
+    """Answers a question of the person's: Markdown, an `UpdatedRequest`, or `None` to withdraw. Without it the agent
+    does not declare that it takes questions."""
     on_report: ReportHook | None
     """Is told what happens, step by step."""
     preferences: GrantPreferences | None

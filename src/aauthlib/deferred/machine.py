@@ -11,7 +11,7 @@ Rules for whoever edits this file:
    the table ends the exchange with an error.
 4. Nothing here knows a role, a token, a clock or a socket.
 
-                      ASK            GRANT, DENY, ABANDON, EXPIRE, REVOKE, REJECT_CODE, FAIL
+                               ASK   GRANT, DENY, ABANDON, EXPIRE, REVOKE, REJECT_CODE, FAIL
     PENDING ─ARRIVE→ INTERACTING ⇄ CLARIFYING ──────────────────────────────→ terminal ─DELIVER, REPORT→ DELIVERED
        └───────────────┴───────────────┴──CANCEL→ CANCELLED                                 (410 from now on)
 """
@@ -72,7 +72,7 @@ class Event(StrEnum):
     ARRIVE = "arrive"
     """The person arrived with a valid code."""
     ASK = "ask"
-    """The person, or the server, asks the agent a question."""
+    """The person asks the agent a question."""
     ANSWER = "answer"
     GRANT = "grant"
     DENY = "deny"
@@ -102,9 +102,10 @@ _ENDS: Mapping[Event, State] = {
 }
 
 TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
-    State.PENDING: {Event.ARRIVE: State.INTERACTING, Event.ASK: State.CLARIFYING, **_ENDS},
+    # Nobody asks before somebody has arrived, so an answered question always finds the person there.
+    State.PENDING: {Event.ARRIVE: State.INTERACTING, **_ENDS},
     State.INTERACTING: {Event.ARRIVE: State.INTERACTING, Event.ASK: State.CLARIFYING, **_ENDS},
-    State.CLARIFYING: {Event.ANSWER: State.INTERACTING, **_ENDS},
+    State.CLARIFYING: {Event.ARRIVE: State.CLARIFYING, Event.ANSWER: State.INTERACTING, **_ENDS},
     # A decision that was made but not fetched yet can still be revoked, time out or be withdrawn.
     State.GRANTED: {
         Event.DELIVER: State.DELIVERED,

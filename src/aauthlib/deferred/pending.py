@@ -220,7 +220,8 @@ class PendingRequests:
         """
         pending = await self.find(pending_id, owner=owner)
         self._count_poll(pending)
-        if pending.waiting and wait_s > 0:
+        # An open question is what the poll waits for.
+        if pending.waiting and pending.state is not State.CLARIFYING and wait_s > 0:
             remaining = max(0.0, pending.expires_at - self._clock())
             await self._store.wait_pending(pending.digest, min(wait_s, MAX_WAIT_S, remaining))
             pending = await self.find(pending_id, owner=owner)

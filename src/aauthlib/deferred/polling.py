@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 
 import msgspec
 
-from ..effects import Answer, Clock, Direct, Flow, Report, Send, Sleep
+from ..effects import Answer, Clock, Direct, Flow, Report, Send, Sleep, UpdatedRequest
 from ..errors import AAuthError, Expired
 from ..http import Fields, Request, Response
 from ..identifiers import origin_of
@@ -130,7 +130,14 @@ def _clarify(response: Response, location: str, sign: Callable[[Request], Reques
     if answer is None:
         yield Send(sign(Request("DELETE", location)))
         return True
-    document = {"action": "clarification_response", "clarification_response": answer}
+    document: dict[str, Any] = {"action": "clarification_response", "clarification_response": answer}
+    if isinstance(answer, UpdatedRequest):
+        document = {
+            "action": "updated_request",
+            "resource_token": answer.resource_token,
+            "presented_token": answer.presented_token,
+            **({"justification": answer.justification} if answer.justification is not None else {}),
+        }
     post = Request("POST", location, Fields({"content-type": "application/json"}), msgspec.json.encode(document))
     result = yield Send(sign(post))
     if result.status >= 400:

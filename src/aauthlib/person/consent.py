@@ -14,6 +14,7 @@ from typing import Literal
 from ..deferred.machine import State
 from ..errors import AAuthError
 from ..messages.identity_scopes import IDENTITY_SCOPES
+from ..store.person_conversations import RequestChanged, TooManyQuestions, Turn
 from ..store.person_records import AgentOfAnotherPerson, NotWaiting
 
 __all__ = [
@@ -27,10 +28,13 @@ __all__ = [
     "Hints",
     "NotWaiting",
     "OtherOrganisation",
+    "RequestChanged",
     "ResourceFace",
     "ResourceInteraction",
     "ResourceInteractionFirst",
     "ScopeLine",
+    "TooManyQuestions",
+    "Turn",
 ]
 
 #: What approving an identity scope releases, in the words of this server.
@@ -145,6 +149,13 @@ class ConsentView:
     """After the yes: the access server's own page, which it wants the person on, with its code."""
     on_behalf_of: str | None = None
     """Down a chain: the agent that called the one that asks (#call-chaining)."""
+    version: str
+    """Names the request exactly as it is shown; a decision says which version it is about."""
+    conversation: tuple[Turn, ...] = ()
+    """What was said about the request so far (#clarification-chat)."""
+    takes_questions: bool = False
+    """The agent declared that it answers questions."""
+    questions_left: int = 0
     created_at: float
     expires_at: float
     """Unix seconds."""

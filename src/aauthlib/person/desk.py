@@ -16,6 +16,8 @@ from ..errors import InvalidCode, InvalidRequest
 from ..messages.bodies import PLATFORMS
 from ..messages.codes import code_digest
 from ..messages.identity_scopes import released_claims
+from ..messages.requirement import CLARIFICATION
+from ..store.person_conversations import MAX_QUESTIONS, RequestChanged, version_of
 from ..store.person_records import NAMING, AgentId, AuditRecord, Consent, Decision, PersonRequest
 from .asked import PERSON_TOKEN, Asked
 from .callbacks import CALLBACK_ERRORS, EVENTS_OF_CALLBACK_ERRORS, permitted_callback, with_parameters
@@ -81,16 +83,26 @@ class ConsentDesk(Federating):
         return await self._view(await self.store.request_for(digest, person_id=person_id, now=self.clock()), person_id)
 
     async def approve(
-        self, digest: str, *, person_id: str, scope: Collection[str] | None = None, remember: bool = True
+        self,
+        digest: str,
+        *,
+        person_id: str,
+        scope: Collection[str] | None = None,
+        remember: bool = True,
+        version: str | None = None,
     ) -> str | None:
         """Say yes, to all of it or to the values in `scope`. Returns where the browser goes, or `None` for our page.
 
-        Repeating it changes nothing. Raises `NotFound`, `NotWaiting`, `Expired`, `AgentOfAnotherPerson`,
+        `version` is that of the view it was decided on. Repeating it changes nothing. Raises `RequestChanged` when the
+        agent has updated its request since, `NotFound`, `NotWaiting`, `Expired`, `AgentOfAnotherPerson`,
         `ResourceInteractionFirst`, `OtherOrganisation`, or `InvalidRequest` when nothing is left of the scope.
         """
         now = self.clock()
         request = await self.store.request_for(digest, person_id=person_id, now=now)
         asked = Asked.of(request.pending.request)
+        shown = version_of(request.pending.request)
+        if request.pending.waiting and version not in (None, shown):
+            raise RequestChanged("The agent has changed its request.")
         if await self._other_organisation(asked, person_id) is not None and request.pending.waiting:
             raise OtherOrganisation("The agent asks for somebody of another organisation.")
         if asked.interaction is not None and not request.resource_done and request.pending.waiting:
@@ -113,6 +125,7 @@ class ConsentDesk(Federating):
                 resource=asked.resource,
                 scopes=scopes,
                 account=asked.account,
+                version=shown,
                 remember=remember,
                 platform=asked.platform,
                 device=asked.device,
@@ -278,6 +291,8 @@ class ConsentDesk(Federating):
             self.store.profile(person_id),
         )
         page = await self.page_of_access_server(pending, asked)
+        conversation = await self.store.conversation(pending.digest)
+        questions = sum(turn.kind == "question" for turn in conversation)
         interaction = None
         if asked.interaction is not None:
             url = with_parameters(
@@ -311,6 +326,10 @@ class ConsentDesk(Federating):
             access_server=asked.access_server,
             access_interaction=page,
             on_behalf_of=asked.upstream.caller if asked.upstream else None,
+            version=version_of(pending.request),
+            conversation=tuple(conversation),
+            takes_questions=CLARIFICATION in asked.capabilities,
+            questions_left=max(0, MAX_QUESTIONS - questions),
             created_at=pending.created_at,
             expires_at=pending.expires_at,
             state=pending.state,

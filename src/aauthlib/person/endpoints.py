@@ -32,6 +32,7 @@ from ..messages.headers import parse_prefer_wait
 from ..store.person_records import NAMING, IssuedToken
 from ..tokens import Token
 from .asked import AUTH_TOKEN, PERSON_TOKEN, Asked, AskedAgent, AskedInteraction
+from .clarification import Clarifying
 from .core import owner_of
 from .federating import StillWaiting, asks_agent
 from .opening import Opening
@@ -45,7 +46,7 @@ _MAX_HINT_LENGTH = 256
 _PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 
 
-class TokenEndpoints(Opening):
+class TokenEndpoints(Opening, Clarifying):
     """What agents call."""
 
     async def person_token(self, request: Request) -> Response:
@@ -74,6 +75,7 @@ class TokenEndpoints(Opening):
             subagent=subagent.sub if subagent else None,
             subagent_jti=subagent.jti if subagent else None,
             upstream=upstream.asked() if upstream else None,
+            capabilities=_capabilities(body),
             **_shown(body, prompt),
         )
         person_id, consents = await self.standing_of(asked)
@@ -120,7 +122,7 @@ class TokenEndpoints(Opening):
             presented_exp=presented.exp,
             tenant=presented.tenant,
             upstream=upstream.asked() if upstream else None,
-            capabilities=tuple(value for value in _CAPABILITIES if value in (body.capabilities or ())),
+            capabilities=_capabilities(body),
             interaction=AskedInteraction(url=interaction.url, code=interaction.code, flow=self.random_id())
             if interaction
             else None,
@@ -172,10 +174,13 @@ class TokenEndpoints(Opening):
             decision = pending.decision
             return await self._mint(asked, str(decision["granted_by"]), decision["scopes"])
 
+        async def waiting(pending: Pending) -> Response:
+            return await self.question_response(pending, f"{self.issuer}/pending/{pending_id}")
+
         try:
-            return await self.pending.poll(pending_id, owner=owner, wait_s=wait_s, complete=complete)
-        except StillWaiting as waiting:
-            return waiting.response
+            return await self.pending.poll(pending_id, owner=owner, wait_s=wait_s, complete=complete, waiting=waiting)
+        except StillWaiting as undecided:
+            return undecided.response
 
     async def cancel(self, request: Request, pending_id: str) -> Response:
         """DELETE of a pending URL (#cancel-request): `204`."""
@@ -188,16 +193,20 @@ class TokenEndpoints(Opening):
         return Response(204, Fields([("cache-control", "no-store")]))
 
     async def answer(self, request: Request, pending_id: str) -> Response:
-        """POST to a pending URL (#agent-response-to-clarification): the answer to an access server's question.
+        """POST to a pending URL (#agent-response-to-clarification): the answer to a question of the person's
+        or of an access server's.
 
-        `202`; the agent goes on polling. Raises `InvalidRequest` when no question is open.
+        `202`; the agent goes on polling. Raises `InvalidRequest` when no question is open, and for an updated request
+        the errors of #resource-token-verification.
         """
         agent = await self.calling_agent(request)
         pending = await self.own_request(agent, pending_id)
         body = decode_request(ClarificationAnswer, request)
         if body.action not in ("clarification_response", "updated_request"):
             raise InvalidRequest("action must be clarification_response or updated_request.")
-        asked = Asked.of(pending.request)
+        if pending.waiting:
+            await self.answer_person(pending, body, agent)
+            return accepted_response(f"{self.issuer}/pending/{pending_id}", status="interacting")
         record = await self.store.federation(pending.digest) if pending.state is State.GRANTED else None
         if record is None or not asks_agent(record):
             raise InvalidRequest(
@@ -224,6 +233,10 @@ class TokenEndpoints(Opening):
             return self.mint.person_token(asked, person_id, tenant=await self.store.tenant_of(person_id))
         profile = await self.store.profile(person_id)
         return self.mint.auth_token(asked, person_id, scopes=tuple(scopes), profile=profile)
+
+
+def _capabilities(body: RequestContext) -> tuple[str, ...]:
+    return tuple(value for value in _CAPABILITIES if value in (body.capabilities or ()))
 
 
 def _earliest(*tokens: Token | None) -> float:

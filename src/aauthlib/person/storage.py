@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from ..deferred.machine import Event
 from ..deferred.pending import PendingStore
+from ..store.person_conversations import Turn
 from ..store.person_records import (
     AgentId,
     AuditRecord,
@@ -64,6 +65,21 @@ class PersonStore(PendingStore, Protocol):
     async def refuse(self, digest: str, *, person_id: str, event: Event, detail: str, now: float) -> PersonRequest: ...
     async def request_of_flow(self, flow: str, *, person_id: str, now: float) -> PersonRequest: ...
     async def resource_done(self, digest: str) -> None: ...
+
+    # Conversations
+    async def conversation(self, digest: str) -> list[Turn]: ...
+    async def ask_agent(self, digest: str, *, person_id: str, turn: Turn, now: float) -> PersonRequest: ...
+    async def answer_person(
+        self,
+        digest: str,
+        turn: Turn,
+        *,
+        replaced: Mapping[str, Any] | None = None,
+        request: Mapping[str, Any] | None = None,
+        expires_at: float | None = None,
+        tokens: Mapping[str, str] | None = None,
+        tokens_exp: float | None = None,
+    ) -> None: ...
 
     # Tokens
     async def accept_agent_token(

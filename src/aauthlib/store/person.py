@@ -17,6 +17,7 @@ from ..deferred.pending import Pending
 from ..errors import AAuthError, Expired, InvalidCode, NotFound, Revoked
 from .pending import KEPT_AFTER_END_S, SQLPendingStore, advance, expired, insert_pending, pending_table, take_code
 from .person_bindings import SQLBindings
+from .person_conversations import RequestChanged, SQLConversations, turns, version_of
 from .person_deciding import (
     TIMED_OUT,
     bind,
@@ -63,7 +64,9 @@ _SKEW_S = 60.0
 _AUDIT_KEPT_S = 400 * 86_400.0
 
 
-class SQLPersonStore(SQLLeaving, SQLBindings, SQLIssuedTokens, SQLRevocations, SQLFederations, SQLPendingStore):
+class SQLPersonStore(
+    SQLLeaving, SQLBindings, SQLConversations, SQLIssuedTokens, SQLRevocations, SQLFederations, SQLPendingStore
+):
     """Everything a person server keeps."""
 
     def wake(self, digests: Sequence[str]) -> None:
@@ -230,6 +233,8 @@ class SQLPersonStore(SQLLeaving, SQLBindings, SQLIssuedTokens, SQLRevocations, S
             expired = await expire(connection, request, now=now)
             if not expired:
                 check_waiting(request)
+                if decision.version not in (None, version_of(request.pending.request)):
+                    raise RequestChanged("The agent has changed its request.")
                 if decision.root is None:
                     await bind(connection, decision, known=binding is not None, now=now)
                 await end(
@@ -324,7 +329,7 @@ class SQLPersonStore(SQLLeaving, SQLBindings, SQLIssuedTokens, SQLRevocations, S
         dropped = 0
         async with self.database.transaction() as connection:
             digests = await expired(connection, before=now - KEPT_AFTER_END_S, limit=limit)
-            for table in (federations, person_requests, pending_table):
+            for table in (turns, federations, person_requests, pending_table):
                 await connection.execute(delete(table).where(table.c.digest.in_(digests)))
             dropped += len(digests)
             for table, key, column, before in (

@@ -184,6 +184,8 @@ class Decision:
     scopes: Sequence[str]
     """Granted values; `NAMING` for a person token."""
     account: str | None = None
+    version: str | None = None
+    """Which version of the request it is about (`version_of`); any, when it is not said."""
     remember: bool = True
     platform: str | None = None
     device: str | None = None

@@ -97,6 +97,7 @@ def person_page_routes(
         page("/sign-out", post=entering.sign_out, public=True),
         page("/interaction/{handle}", get=deciding.arrive, post=deciding.type_code, public=True),
         page("/requests/{digest}", get=deciding.show_request, post=deciding.decide),
+        page("/requests/{digest}/ask", post=deciding.ask),
         page("/interaction-callback/{flow_id}", get=deciding.resource_returned),
         page("/agents/disconnect", post=home.disconnect),
         page("/agents/forget", post=home.forget),

@@ -9,13 +9,13 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from ...deferred.machine import State
-from ...errors import Expired, InvalidCode, NotFound
-from ...person.consent import ConsentView, NotWaiting, ResourceInteractionFirst
+from ...errors import Expired, InvalidCode, InvalidRequest, NotFound
+from ...person.consent import ConsentView, NotWaiting, RequestChanged, ResourceInteractionFirst, TooManyQuestions
 from .entering import Intent, ask_to_enter, is_handle
 from .faces import serving, sharing
 from .visit import Visit
 
-__all__ = ["arrive", "decide", "resource_returned", "show_request", "type_code"]
+__all__ = ["arrive", "ask", "decide", "resource_returned", "show_request", "type_code"]
 
 #: How a request that is over is shown: title, text, and the picture's name.
 ENDINGS: dict[State, tuple[str, str, str]] = {
@@ -93,15 +93,24 @@ async def _view(visit: Visit) -> ConsentView:
     return await visit.site.server.consent(visit.request.path_params["digest"], person_id=visit.person.person_id)
 
 
-def _consent_page(visit: Visit, view: ConsentView, *, status: int = 200, error: str = "") -> Response:
+def _consent_page(
+    visit: Visit,
+    view: ConsentView,
+    *,
+    status: int = 200,
+    error: str = "",
+    typed: tuple[str, str] = ("", ""),
+    anew: bool = False,
+) -> Response:
     asked = [line.value for line in view.scopes]
-    submitted = bool(visit.form.fields)
+    submitted = bool(visit.form.fields) and not anew
     interaction = view.resource_interaction
     return visit.page(
         "consent.html",
         status=status,
         view=view,
         error=error,
+        typed=typed,
         ticked=visit.form.get_all("scope") if submitted else asked,
         remember=visit.form.get("remember") == "yes" if submitted else True,
         sharing=sharing(view),
@@ -137,14 +146,37 @@ async def decide(visit: Visit) -> Response:
                 person_id=person_id,
                 scope=ticked if asked else None,
                 remember=visit.form.get("remember") == "yes",
+                version=visit.form.get("version")[:64],
             )
         else:
             return _consent_page(visit, view, status=400, error="Choose “Allow” or “Don’t allow”.")
+    except RequestChanged:
+        error = "The agent changed its request while you were looking. Nothing was allowed: look at what it asks now."
+        return _consent_page(visit, await _view(visit), status=409, error=error, anew=True)
     except (NotWaiting, Expired):
         return visit.redirect((await _view(visit)).callback or here)
     except ResourceInteractionFirst:
         return visit.redirect(here)
     return visit.redirect(callback or here)
+
+
+async def ask(visit: Visit) -> Response:
+    """POST /requests/{digest}/ask: a question to the agent (#clarification-chat)."""
+    view = await _view(visit)
+    here = f"/requests/{view.digest}"
+    question, options = visit.form.get("question"), visit.form.get("options")
+    try:
+        await visit.site.server.ask_agent(
+            view.digest, question, person_id=visit.person.person_id, options=options.splitlines()
+        )
+    except (NotWaiting, Expired):
+        # A second click, or a page that was open elsewhere: the page says how things stand.
+        return visit.redirect(here)
+    except (InvalidRequest, TooManyQuestions) as error:
+        return _consent_page(
+            visit, view, status=400, error=error.detail, typed=(question[:4_000], options[:4_000]), anew=True
+        )
+    return visit.redirect(f"{here}#conversation")
 
 
 async def resource_returned(visit: Visit) -> Response:

@@ -1,0 +1,152 @@
+"""Clarification chat at the person server (#clarification-chat): the person asks, the agent answers or updates.
+
+What the agent says is a claim of the agent's (#consent-presentation) and is shown as one. An update replaces what is
+asked under the same pending URL; a decision made on the page of an older version does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ..deferred.machine import State
+from ..deferred.pending import Pending, accepted_response
+from ..errors import InvalidRequest, InvalidResourceToken
+from ..http import Response
+from ..messages.bodies import MAX_TEXT_LENGTH, ClarificationAnswer
+from ..messages.requirement import CLARIFICATION, Requirement
+from ..store.person_conversations import Turn
+from ..store.person_records import NotWaiting
+from ..tokens import AgentToken
+from .asked import AUTH_TOKEN, Asked, AskedInteraction
+from .core import PersonServerCore
+from .resource_tokens import verify_resource_token
+
+__all__ = ["MAX_OPTIONS", "MAX_QUESTION_LENGTH", "Clarifying"]
+
+MAX_QUESTION_LENGTH = 2_000
+MAX_OPTIONS = 8
+_MAX_OPTION_LENGTH = 200
+#: The most the agent can say in one turn, so that a page stays readable.
+_MAX_ANSWER_LENGTH = 4_000
+_NO_QUESTION = "This request is not waiting for an answer. Poll it with GET, or withdraw it with DELETE."
+
+
+class Clarifying(PersonServerCore):
+    """Both ends of the conversation: what the page calls, and what the agent sends."""
+
+    async def ask_agent(self, digest: str, question: str, *, person_id: str, options: Sequence[str] = ()) -> None:
+        """Ask the agent a question in Markdown, with answers to choose from if there are any.
+
+        Raises `NotFound`, `NotWaiting`, `Expired`, `TooManyQuestions`, or `InvalidRequest` for a question that cannot
+        be put and for an agent that did not declare that it answers any (#aauth-capabilities).
+        """
+        question, now = question.strip(), self.clock()
+        offered = tuple(dict.fromkeys(option.strip() for option in options if option.strip()))
+        if not question or len(question) > MAX_QUESTION_LENGTH or "\0" in question:
+            raise InvalidRequest(f"A question has between 1 and {MAX_QUESTION_LENGTH} characters.")
+        if len(offered) > MAX_OPTIONS or any(len(text) > _MAX_OPTION_LENGTH or "\0" in text for text in offered):
+            raise InvalidRequest(
+                f"At most {MAX_OPTIONS} answers can be offered, of at most {_MAX_OPTION_LENGTH} characters each."
+            )
+        request = await self.store.request_for(digest, person_id=person_id, now=now)
+        if CLARIFICATION not in Asked.of(request.pending.request).capabilities:
+            raise InvalidRequest("This agent takes no questions.")
+        turn = Turn(kind="question", text=question, options=offered, at=now)
+        await self.store.ask_agent(digest, person_id=person_id, turn=turn, now=now)
+
+    async def question_response(self, pending: Pending, url: str) -> Response:
+        """A `202` for whoever polls while a question is open, or while the person only thinks."""
+        if pending.state is not State.CLARIFYING:
+            return accepted_response(url, status="interacting" if pending.state is State.INTERACTING else "pending")
+        question = next(
+            turn for turn in reversed(await self.store.conversation(pending.digest)) if turn.kind == "question"
+        )
+        body: dict[str, object] = {
+            "clarification": question.text,
+            "timeout": max(0, int(pending.expires_at - self.clock())),
+        }
+        if question.options:
+            body["options"] = list(question.options)
+        return accepted_response(url, requirement=Requirement(CLARIFICATION), body=body)
+
+    async def answer_person(self, pending: Pending, body: ClarificationAnswer, agent: AgentToken) -> None:
+        """Take the agent's answer to the person's question (#agent-response-to-clarification).
+
+        Raises `InvalidRequest`, and for an updated request the errors of #resource-token-verification.
+        """
+        if pending.state is not State.CLARIFYING:
+            raise InvalidRequest(_NO_QUESTION)
+        try:
+            if body.action == "updated_request":
+                await self._update(pending, body, agent)
+            else:
+                text = _said(body.clarification_response, "clarification_response")
+                if not text:
+                    raise InvalidRequest("clarification_response must be the answer, in Markdown.")
+                await self.store.answer_person(pending.digest, Turn(kind="answer", text=text, at=self.clock()))
+        except NotWaiting as error:
+            raise InvalidRequest(_NO_QUESTION) from error
+
+    async def _update(self, pending: Pending, body: ClarificationAnswer, agent: AgentToken) -> None:
+        asked = Asked.of(pending.request)
+        if asked.kind != AUTH_TOKEN or asked.upstream is not None:
+            raise InvalidRequest("This request cannot be updated. Answer in words, or withdraw it and ask anew.")
+        if not body.resource_token or not body.presented_token:
+            raise InvalidRequest("updated_request needs resource_token and presented_token.")
+        reason = _said(body.justification, "justification")
+        token, presented = await verify_resource_token(
+            self, body.resource_token, body.presented_token, agent=agent, key=asked.key
+        )
+        for name, ours, theirs in (
+            ("iss", asked.resource, token.iss),
+            ("sub", asked.sub, token.sub),
+            ("tenant", asked.tenant, token.tenant),
+            ("aud", asked.access_server or self.issuer, token.aud),
+        ):
+            if ours != theirs:
+                raise InvalidResourceToken(f"The updated request has another {name} than the original.")
+        own = presented.iss == self.issuer
+        if not own and asked.stepped_up_jti is None:
+            raise InvalidResourceToken("The updated request steps up from another token than the original.")
+        interaction = token.interaction
+        scope = token.scope or ()
+        changed = msgspec.structs.replace(
+            asked,
+            scope=scope,
+            account=token.account,
+            resource_jti=token.jti,
+            presented_jti=presented.jti if own else None,
+            stepped_up_jti=None if own else presented.jti,
+            presented_exp=presented.exp,
+            not_after=min(asked.not_after, presented.exp),
+            interaction=AskedInteraction(url=interaction.url, code=interaction.code, flow=self.random_id())
+            if interaction
+            else None,
+            justification=reason or asked.justification,
+        )
+        turn = Turn(
+            kind="update",
+            text=reason,
+            added=tuple(value for value in scope if value not in asked.scope),
+            removed=tuple(value for value in asked.scope if value not in scope),
+            at=self.clock(),
+        )
+        pair = {"resource_token": body.resource_token, "presented_token": body.presented_token}
+        await self.store.answer_person(
+            pending.digest,
+            turn,
+            replaced=pending.request,
+            request=changed.to_request(),
+            expires_at=min(pending.expires_at, changed.not_after),
+            tokens=pair if asked.access_server is not None else None,
+            tokens_exp=token.exp,
+        )
+
+
+def _said(text: str | None, name: str) -> str:
+    said = (text or "").strip()
+    if len(said) > min(_MAX_ANSWER_LENGTH, MAX_TEXT_LENGTH) or "\0" in said:
+        raise InvalidRequest(f"{name} has at most {_MAX_ANSWER_LENGTH} characters, and no NUL.")
+    return said
