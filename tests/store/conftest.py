@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
+from sqlalchemy.engine import make_url
 
 from aauthlib.store.database import Database, schema
 
@@ -27,3 +31,17 @@ async def postgresql(needs_postgres: str) -> AsyncIterator[Database]:
             await connection.execute(table.delete())
     yield database
     await database.close()
+
+
+@asynccontextmanager
+async def new_postgresql(server: str) -> AsyncIterator[str]:
+    """The URL of a database of its own on the PostgreSQL `server`, dropped at the end."""
+    url = make_url(server)
+    name = f"aauthlib_test_{secrets.token_hex(6)}"
+    administrator = await asyncpg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False))
+    try:
+        await administrator.execute(f"CREATE DATABASE {name}")
+        yield url.set(database=name).render_as_string(hide_password=False)
+        await administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await administrator.close()

@@ -6,11 +6,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Integer, String, Table, func, insert, select, update
+from sqlalchemy import Column, Integer, MetaData, String, Table, func, insert, select, update
 
-from aauthlib.store.database import Database, from_json, schema, to_json
+from aauthlib.store.database import Database, from_json, to_json
 
-counter = Table("test_counter", schema, Column("name", String(16), primary_key=True), Column("value", Integer))
+counter = Table("test_counter", MetaData(), Column("name", String(16), primary_key=True), Column("value", Integer))
 
 
 class Refusal(Exception):
@@ -20,6 +20,14 @@ class Refusal(Exception):
 async def value_of(database: Database, name: str) -> int | None:
     async with database.transaction() as connection:
         return await connection.scalar(select(counter.c.value).where(counter.c.name == name))
+
+
+async def with_counter(database: Database) -> Database:
+    """`database` with an empty table to count in, which is not of our schema."""
+    async with database.transaction() as connection:
+        await connection.run_sync(counter.create, checkfirst=True)
+        await connection.execute(counter.delete())
+    return database
 
 
 class Contract:
@@ -81,8 +89,8 @@ class Contract:
 
 class TestOnSQLite(Contract):
     @pytest.fixture
-    def database(self, sqlite: Database) -> Database:
-        return sqlite
+    async def database(self, sqlite: Database) -> Database:
+        return await with_counter(sqlite)
 
     def test_it_knows_its_engine(self, database: Database) -> None:
         assert database.is_sqlite
@@ -99,8 +107,8 @@ class TestOnSQLite(Contract):
 
 class TestOnPostgreSQL(Contract):
     @pytest.fixture
-    def database(self, postgresql: Database) -> Database:
-        return postgresql
+    async def database(self, postgresql: Database) -> Database:
+        return await with_counter(postgresql)
 
     def test_it_knows_its_engine(self, database: Database) -> None:
         assert not database.is_sqlite
@@ -113,7 +121,7 @@ def test_json_is_stored_in_one_form_and_nothing_is_an_empty_object() -> None:
 
 
 async def test_an_error_does_not_show_what_was_stored(tmp_path: Path) -> None:
-    database = await Database.open(f"sqlite:///{tmp_path}/store.db")
+    database = await with_counter(await Database.open(f"sqlite:///{tmp_path}/store.db"))
     row = {"name": "secret-value", "value": 1}
     with pytest.raises(Exception, match="UNIQUE") as caught:
         async with database.transaction() as connection:

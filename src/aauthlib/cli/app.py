@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
 from ..errors import AAuthError
-from .exits import Exit, exit_code
+from . import maintenance
+from .exits import Exit, carry_out
 from .screen import Screen
 
 __all__ = ["app", "run"]
@@ -28,6 +28,7 @@ serve = typer.Typer(no_args_is_help=True, help="Run a server of one role, with S
 app.add_typer(serve, name="serve")
 policy = typer.Typer(no_args_is_help=True, help="Work on the policy of an access server.")
 app.add_typer(policy, name="policy")
+app.add_typer(maintenance.db, name="db")
 
 Dev = Annotated[
     bool, typer.Option("--dev", help="Accept http and ports on *.localhost, for trying things on this machine only.")
@@ -57,23 +58,6 @@ def _use_backend(name: str) -> None:
         sys.exit(Exit.USAGE)
 
 
-def _carry_out(screen: Screen, work: Callable[[], int | None]) -> None:
-    """Do `work`; say what went wrong and leave with its exit code."""
-    try:
-        code = work()
-    except AAuthError as error:
-        screen.fail(error.detail or type(error).__name__, code=getattr(error, "code", None))
-        raise typer.Exit(exit_code(error)) from None
-    except KeyboardInterrupt:
-        screen.say("Stopped. What was pending has been withdrawn at the server.")
-        raise typer.Exit(Exit.INTERRUPTED) from None
-    except ModuleNotFoundError as error:
-        screen.fail(f"This command needs the package {error.name}: pip install 'aauthlib[server]'.")
-        raise typer.Exit(Exit.USAGE) from None
-    if code:
-        raise typer.Exit(code)
-
-
 @app.command()
 def init(
     issuer: Annotated[
@@ -99,7 +83,7 @@ def init(
     from .init import init_identity
 
     screen = Screen(json_output=json_output)
-    _carry_out(
+    carry_out(
         screen,
         lambda: init_identity(
             screen,
@@ -157,7 +141,7 @@ def fetch(
         verbose=verbose,
         dev=dev,
     )
-    _carry_out(screen, lambda: fetch_url(screen, options))
+    carry_out(screen, lambda: fetch_url(screen, options))
 
 
 @app.command()
@@ -180,7 +164,7 @@ def inspect(
     from .inspect import inspect_anything
 
     screen = Screen(json_output=json_output)
-    _carry_out(screen, lambda: inspect_anything(screen, what, offline=offline, origin=origin, at=at, dev=dev))
+    carry_out(screen, lambda: inspect_anything(screen, what, offline=offline, origin=origin, at=at, dev=dev))
 
 
 @serve.command("person")
@@ -199,7 +183,7 @@ def serve_person(
     from .serve import serve_person_server
 
     screen = Screen()
-    _carry_out(screen, lambda: serve_person_server(screen, issuer, database, host, port, title, organisations, dev))
+    carry_out(screen, lambda: serve_person_server(screen, issuer, database, host, port, title, organisations, dev))
 
 
 @serve.command("provider")
@@ -219,7 +203,7 @@ def serve_provider(
     from .serve import serve_agent_provider
 
     screen = Screen()
-    _carry_out(screen, lambda: serve_agent_provider(screen, issuer, database, host, port, title, invitation_file, dev))
+    carry_out(screen, lambda: serve_agent_provider(screen, issuer, database, host, port, title, invitation_file, dev))
 
 
 @serve.command("access")
@@ -247,7 +231,7 @@ def serve_access(
     from .serve_access import serve_access_server
 
     screen = Screen()
-    _carry_out(
+    carry_out(
         screen,
         lambda: serve_access_server(
             screen, issuer, policy_file, database, host, port, title, trust or (), resource or (), record, dev
@@ -267,7 +251,7 @@ def policy_test(
     from .policy import test_policy
 
     screen = Screen(json_output=json_output)
-    _carry_out(screen, lambda: test_policy(screen, policy_file, requests_file))
+    carry_out(screen, lambda: test_policy(screen, policy_file, requests_file))
 
 
 @app.command()
@@ -280,7 +264,7 @@ def demo(
     from ..demo.run import run_demo
 
     screen = Screen(json_output=json_output)
-    _carry_out(screen, lambda: run_demo(screen, yes=yes, browser=browser))
+    carry_out(screen, lambda: run_demo(screen, yes=yes, browser=browser))
 
 
 @app.callback(invoke_without_command=True)

@@ -1,8 +1,11 @@
-"""Exit codes of the command, for scripts. Documented in docs/cli.md."""
+"""Exit codes of the command, for scripts, and how every command ends with one. Documented in docs/cli.md."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
+
+import typer
 
 from ..errors import (
     AAuthError,
@@ -16,8 +19,9 @@ from ..errors import (
     TokenError,
     UserUnreachable,
 )
+from .screen import Screen
 
-__all__ = ["Exit", "exit_code"]
+__all__ = ["Exit", "carry_out", "exit_code"]
 
 
 class Exit(IntEnum):
@@ -59,3 +63,20 @@ def exit_code(error: AAuthError) -> Exit:
         case SignatureError() | UserUnreachable() | ProblemError() | TokenError():
             return Exit.REFUSED
     return Exit.FAILED
+
+
+def carry_out(screen: Screen, work: Callable[[], int | None]) -> None:
+    """Do `work`; say what went wrong and leave with its exit code."""
+    try:
+        code = work()
+    except AAuthError as error:
+        screen.fail(error.detail or type(error).__name__, code=getattr(error, "code", None))
+        raise typer.Exit(exit_code(error)) from None
+    except KeyboardInterrupt:
+        screen.say("Stopped. What was pending has been withdrawn at the server.")
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    except ModuleNotFoundError as error:
+        screen.fail(f"This command needs the package {error.name}: pip install 'aauthlib[server]'.")
+        raise typer.Exit(Exit.USAGE) from None
+    if code:
+        raise typer.Exit(code)

@@ -15,7 +15,11 @@ from typing import Any
 import anyio
 from sqlalchemy import MetaData, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from .upgrading import SchemaState, upgrade_schema
 
 __all__ = ["Database", "from_json", "schema", "to_json"]
 
@@ -43,11 +47,23 @@ class Database:
 
     @classmethod
     async def open(cls, url: str) -> Database:
-        """Open `url` and create the tables that are missing.
+        """Open `url`, with the tables made or brought to this version's schema (`store.upgrading`).
 
         `sqlite:///path/to/file.db`, `sqlite://` (in memory) or `postgresql://user@host/name`; the asynchronous driver
-        is filled in. The SQLite file is created with mode 0600.
+        is filled in. The SQLite file is created with mode 0600. Raises `ConfigurationError` when the database is newer
+        than this version.
         """
+        database = cls.connect(url)
+        try:
+            await database.upgrade()
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    @classmethod
+    def connect(cls, url: str) -> Database:
+        """A handle of `url` as `open` takes it, with the tables left as they are."""
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             parsed = parsed.set(drivername="sqlite+aiosqlite")
@@ -59,10 +75,29 @@ class Database:
             engine = create_async_engine(
                 parsed.set(drivername="postgresql+asyncpg"), pool_pre_ping=True, hide_parameters=True
             )
-        database = cls(engine)
-        async with database.transaction() as connection:
-            await connection.run_sync(schema.create_all)
-        return database
+        return cls(engine)
+
+    async def upgrade(self) -> SchemaState:
+        """Bring the tables to this version's schema. Returns where they stood before. Raises `ConfigurationError`."""
+        if not self.is_sqlite:
+            return await upgrade_schema(self)
+        await self._first_connection()
+        # A table is changed by making it anew, which must not delete what refers to the old one.
+        migrating = create_async_engine(self.engine.url, hide_parameters=True, poolclass=NullPool)
+        _configure_sqlite(migrating, foreign_keys=False)
+        return await upgrade_schema(self, migrating=migrating)
+
+    async def _first_connection(self) -> None:
+        """Connect. A new file is put into WAL mode, which does not wait for another process that does the same."""
+        deadline = anyio.current_time() + _BUSY_TIMEOUT_MS / 1000
+        while True:
+            try:
+                async with self.engine.connect():
+                    return
+            except OperationalError as error:
+                if "locked" not in str(error.orig) or anyio.current_time() > deadline:
+                    raise
+            await anyio.sleep(0.02)
 
     @property
     def is_sqlite(self) -> bool:
@@ -84,7 +119,7 @@ def _create_file(path: Path) -> None:
     path.touch(mode=0o600, exist_ok=True)
 
 
-def _configure_sqlite(engine: AsyncEngine) -> None:
+def _configure_sqlite(engine: AsyncEngine, *, foreign_keys: bool = True) -> None:
     """WAL, foreign keys, a busy timeout, and transactions that begin IMMEDIATE (the driver's own begin is lazy)."""
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -92,10 +127,10 @@ def _configure_sqlite(engine: AsyncEngine) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in (
+            f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}",
             "PRAGMA journal_mode=WAL",
             "PRAGMA synchronous=NORMAL",
-            "PRAGMA foreign_keys=ON",
-            f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}",
+            f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}",
         ):
             cursor.execute(pragma)
         cursor.close()
