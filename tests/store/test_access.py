@@ -10,6 +10,8 @@ import pytest
 
 from aauthlib.deferred.machine import Event, State
 from aauthlib.deferred.pending import Pending
+from aauthlib.deferred.revoking import Notice
+from aauthlib.deferred.revoking import Revoked as Told
 from aauthlib.errors import InvalidCode, Revoked
 from aauthlib.keys import SigningKey
 from aauthlib.messages.codes import code_digest
@@ -54,6 +56,10 @@ def pending(**changes: Any) -> Pending:
         **changes,
     }
     return Pending(**values)
+
+
+def told(jti: str, outcome: str) -> tuple[Notice, Told]:
+    return Notice(jti=jti, exp=NOW + 900, recipient=CALENDAR), Told(outcome)
 
 
 def token(jti: str = "a1", presented: str = "p1", root: str = "p1", **changes: Any) -> IssuedAuthToken:
@@ -162,10 +168,27 @@ async def test_a_revocation_finds_what_was_issued_directly_and_by_step_up(store:
 async def test_outcomes_are_kept_and_a_repetition_records_nothing_new(store: SQLAccessStore) -> None:
     await store.record_issued(token("a1"))
     await store.revoke(iss=PS, jti="p1", exp=NOW + 900, detail="", now=NOW)
-    await store.record_outcome("a1", "recorded")
+    await store.record_outcomes([told("a1", "recorded")], now=NOW)
     await store.revoke(iss=PS, jti="p1", exp=NOW + 900, detail="", now=NOW + 5)
     (found,) = await store.withdrawn(iss=PS, jti="p1", now=NOW + 5)
     assert (found.revocation, found.revoked_at) == ("recorded", NOW)
+
+
+@pytest.mark.spec("#revocation-response")
+async def test_a_resource_that_was_not_told_is_told_again(store: SQLAccessStore) -> None:
+    await store.record_issued(token("a1"))
+    await store.record_issued(token("a2"))
+    await store.record_issued(token("other", presented="p2", root="p2"))
+    await store.revoke(iss=PS, jti="p1", exp=NOW + 900, detail="", now=NOW)
+    assert await store.count_untold(now=NOW) == 2
+    await store.record_outcomes([told("a1", "recorded"), told("a2", "revocation_unavailable")], now=NOW)
+    assert await store.count_untold(now=NOW) == 1
+    (notice,) = await store.claim_notices(now=NOW + 60, until=NOW + 180)
+    assert (notice.jti, notice.recipient, notice.tries) == ("a2", CALENDAR, 1)
+    await store.record_outcomes([(notice, Told("revocation_unsupported"))], now=NOW + 60)
+    assert await store.count_untold(now=NOW) == 0
+    await store.withdraw(ps=PS, resource=CALENDAR, sub="alice", now=NOW)
+    assert await store.count_untold(now=NOW) == 1, "withdrawing here is a revocation too"
 
 
 @pytest.mark.spec("#revocation-cascade")

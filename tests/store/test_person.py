@@ -11,6 +11,8 @@ import pytest
 
 from aauthlib.deferred.machine import Event, State
 from aauthlib.deferred.pending import Pending
+from aauthlib.deferred.revoking import Notice
+from aauthlib.deferred.revoking import Revoked as Told
 from aauthlib.errors import Expired, InvalidCode, NotFound, Revoked
 from aauthlib.keys import SigningKey
 from aauthlib.messages.codes import code_digest
@@ -63,6 +65,10 @@ def token(jti: str = "p1", **changes: Any) -> IssuedToken:
         "issued_at": NOW,
     }
     return IssuedToken(jti=jti, **{**values, **changes})
+
+
+def told(jti: str, outcome: str, tries: int = 0) -> tuple[Notice, Told]:
+    return Notice(jti=jti, exp=NOW + 3600, recipient=CALENDAR, tries=tries), Told(outcome)
 
 
 async def arrived(store: SQLPersonStore, person_id: str = "alice", **changes: Any) -> str:
@@ -276,13 +282,69 @@ class Contract:
             return sorted(issued.jti for issued in due)
 
         assert await revoke("child") == ["childs"]
-        await store.record_revocation_outcome("childs", "recorded")
+        await store.record_revocation_outcomes([told("childs", "recorded")], now=NOW)
         assert await revoke("child") == []
         assert await revoke("parent") == ["own"]
-        await store.record_revocation_outcome("own", "revocation_unavailable")
+        await store.record_revocation_outcomes([told("own", "revocation_unavailable")], now=NOW)
         assert await revoke("parent") == ["own"], "what failed is due again"
         assert await store.revocations_held(AP) == 2
         assert await revoke("never seen") == []
+
+    @pytest.mark.spec("#revocation-response")
+    async def test_who_was_not_told_is_kept_until_it_knows_or_the_token_expires(self, store: SQLPersonStore) -> None:
+        await connected(store)
+        await store.record_issued(token("p1"))
+        await store.record_issued(token("p2", exp=NOW + 7200))
+        await store.record_presentation("p1", access_server="https://as.example", agent=AGENT, exp=NOW + 3600)
+        await store.disconnect("alice", AGENT, now=NOW)
+        assert await store.claim_notices(now=NOW, until=NOW + 1) == [], "whoever revoked is telling just now"
+        assert await store.untold_of("alice", now=NOW) == []
+        # A crash before anybody was told: what was written with the revocation is taken up by another process, once.
+        found = await store.claim_notices(now=NOW + 61, until=NOW + 180)
+        assert sorted((notice.jti, notice.recipient, notice.to_access_server) for notice in found) == [
+            ("p1", "https://as.example", True),
+            ("p1", CALENDAR, False),
+            ("p2", CALENDAR, False),
+        ]
+        assert await store.claim_notices(now=NOW + 61, until=NOW + 180) == []
+        partly = Told("recorded", (("https://inner.example", "revocation_unavailable"),))
+        ends = {("p1", True): partly, ("p1", False): Told("recorded"), ("p2", False): Told("revocation_unavailable")}
+        await store.record_revocation_outcomes(
+            [(notice, ends[notice.jti, notice.to_access_server]) for notice in found], now=NOW + 61
+        )
+        untold = await store.untold_of("alice", now=NOW + 61)
+        assert [(each.recipient, each.agent, each.tokens) for each in untold] == [
+            ("https://as.example", AGENT, 1),
+            (CALENDAR, AGENT, 1),
+        ]
+        assert await store.untold_of("bob", now=NOW + 61) == []
+        assert await store.claim_notices(now=NOW + 90, until=NOW + 200) == [], "not before a pause"
+        again = await store.claim_notices(now=NOW + 91, until=NOW + 200)
+        assert sorted((notice.recipient, notice.tries) for notice in again) == [
+            ("https://as.example", 1),
+            (CALENDAR, 1),
+        ]
+        await store.record_revocation_outcomes([(notice, Told("recorded")) for notice in again], now=NOW + 91)
+        assert await store.claim_notices(now=NOW + 3000, until=NOW + 3100) == []
+        assert await store.untold_of("alice", now=NOW + 91) == []
+
+    @pytest.mark.spec("#revocation-response")
+    async def test_pauses_grow_and_a_notice_ends_with_its_token(self, store: SQLPersonStore) -> None:
+        await connected(store)
+        await store.record_issued(token("p1"))
+        await store.disconnect("alice", AGENT, now=NOW)
+        now, pauses = NOW + 60, []
+        for _ in range(6):
+            (notice,) = await store.claim_notices(now=now, until=now + 100)
+            await store.record_revocation_outcomes([(notice, Told("revocation_unavailable"))], now=now)
+            before = now
+            while not await store.claim_notices(now=now, until=now):
+                now += 30
+            pauses.append(now - before)
+        assert pauses == [30, 60, 120, 240, 480, 600]
+        assert await store.claim_notices(now=NOW + 3600, until=NOW + 4000) == []
+        await store.purge(now=NOW + 3601)
+        assert await store.untold_of("alice", now=NOW) == []
 
     async def test_a_disconnected_agent_takes_its_requests_and_consents_along(self, store: SQLPersonStore) -> None:
         await connected(store)

@@ -1,7 +1,8 @@
 """Telling resources that auth tokens of this server are withdrawn (#revocation-cascade, #revocation-response).
 
-A cascade goes on when its caller stops waiting, and is joined by whoever asks about the same token again. Each outcome
-is written down as it comes, so that a restart loses nothing but time: what has no outcome yet is tried again.
+A cascade goes on when its caller stops waiting, and is joined by whoever asks about the same token again. Who is to be
+told was written down with the revocation, so that a restart loses nothing but time; a resource that could not be told
+is told again, each time after a longer pause, until the token expires.
 """
 
 from __future__ import annotations
@@ -10,15 +11,14 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from ..deferred.revoking import RECORDED, UNAVAILABLE, revoke_at
-from ..errors import AAuthError
+from ..deferred.revoking import RECORDED, UNAVAILABLE, Notice, Revoked, revoke_at
 from ..messages.metadata import ResourceMetadata
 from ..store.access_records import IssuedAuthToken
+from ..transport.telling import Outcomes, tell_all
 from .core import AccessServerCore
 
-__all__ = ["Cascades", "report", "tell_resources"]
+__all__ = ["Cascades", "report", "tell_again", "tell_resources"]
 
-_AT_ONCE = 16
 _REQUEST_S = 5.0
 #: How long one resource that answers `202` is polled.
 _FOLLOW_S = 60.0
@@ -26,28 +26,39 @@ _FOLLOW_S = 60.0
 
 async def tell_resources(server: AccessServerCore, tokens: Sequence[IssuedAuthToken]) -> None:
     """Revoke each token at the resource it is for, and keep each outcome. Those that succeeded before are left out."""
-    slots = asyncio.Semaphore(_AT_ONCE)
+    await _tell(
+        server,
+        [Notice(jti=token.jti, exp=token.exp, recipient=token.aud) for token in tokens if token.revocation != RECORDED],
+    )
 
-    async def tell(token: IssuedAuthToken) -> None:
-        async with slots:
-            flow = revoke_at(
-                token.aud,
+
+async def tell_again(server: AccessServerCore) -> int:
+    """Tell resources that could not be told before and are due by now. Returns how many notices came to an end."""
+    now = server.clock()
+    notices = await server.store.claim_notices(now=now, until=now + 2 * _FOLLOW_S)
+    return sum(result.settled for result in await _tell(server, notices, within_s=_FOLLOW_S))
+
+
+async def _tell(server: AccessServerCore, notices: Sequence[Notice], *, within_s: float | None = None) -> list[Revoked]:
+    async def tell(notice: Notice) -> Revoked:
+        return await server.run(
+            revoke_at(
+                notice.recipient,
                 ResourceMetadata,
-                jti=token.jti,
-                exp=token.exp,
+                jti=notice.jti,
+                exp=notice.exp,
                 sign=server.signed,
                 clock=server.clock,
                 dev=server.dev,
                 timeout_s=_REQUEST_S,
                 deadline_s=_FOLLOW_S,
             )
-            try:
-                outcome = (await server.run(flow)).outcome
-            except AAuthError:
-                outcome = UNAVAILABLE
-            await server.store.record_outcome(token.jti, outcome)
+        )
 
-    await asyncio.gather(*(tell(token) for token in tokens if token.revocation != RECORDED))
+    async def keep(outcomes: Outcomes) -> None:
+        await server.store.record_outcomes(outcomes, now=server.clock())
+
+    return await tell_all(notices, tell, keep, within_s=within_s)
 
 
 def report(tokens: Sequence[IssuedAuthToken]) -> list[dict[str, str]]:

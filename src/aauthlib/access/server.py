@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from ..effects import Clock
-from .cascade import Cascades
+from .cascade import Cascades, tell_again
 from .core import FlowRunner, load_keys
 from .desk import AccessDesk
 from .policy import Policy
@@ -43,6 +43,13 @@ class AccessServer(RevocationEndpoint, AccessDesk):
         """
         keys = await load_keys(store, clock=clock)
         return cls(issuer=issuer, store=store, wire=wire, policy=policy, keys=keys, clock=clock, **settings)
+
+    async def tell_again(self) -> int:
+        """Tell resources of revocations that they could not be told of before (#revocation-cascade).
+
+        To be called every few seconds, in every process. Returns how many were settled.
+        """
+        return await tell_again(self)
 
     async def aclose(self) -> None:
         """Stop the cascades under way."""

@@ -18,7 +18,7 @@ from ..messages.metadata import AccessServerMetadata, PersonServerMetadata, Reso
 from ..messages.problems import error_of
 from .polling import PollPolicy, follow
 
-__all__ = ["RECORDED", "UNAVAILABLE", "UNSUPPORTED", "Revoked", "revoke_at"]
+__all__ = ["RECORDED", "UNAVAILABLE", "UNSUPPORTED", "Notice", "Revoked", "revoke_at"]
 
 RECORDED = "recorded"
 UNSUPPORTED = "revocation_unsupported"
@@ -36,6 +36,26 @@ class Revoked:
     """`recorded`, `revocation_unsupported` or `revocation_unavailable`."""
     downstream: tuple[tuple[str, str | None], ...] = ()
     """What an access server reports: each resource, and why the revocation there did not succeed, if it did not."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether telling again can change nothing: everybody knows, or takes no such notice."""
+        if self.outcome != RECORDED:
+            return self.outcome == UNSUPPORTED
+        return all(error in (None, UNSUPPORTED) for _, error in self.downstream)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Somebody is to be told that a token of ours was revoked."""
+
+    jti: str
+    exp: float
+    recipient: str
+    to_access_server: bool = False
+    """The recipient is an access server the token was presented to, not the resource it is for."""
+    tries: int = 0
+    """How often it was told in vain."""
 
 
 def revoke_at(

@@ -1,29 +1,29 @@
 """Telling resources and access servers that tokens are revoked (#revocation-request, #revocation-cascade).
 
-Best effort within a time: a recipient that cannot be told honours the token until its `exp`, and the outcome is kept.
+Who asked for the revocation waits for a while only. What could not be told by then is kept and told again, each time
+after a longer pause, until the token expires.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..deferred.revoking import RECORDED, UNAVAILABLE, UNSUPPORTED, Revoked, revoke_at
-from ..effects import Flow
-from ..errors import AAuthError
+from ..deferred.revoking import RECORDED, UNAVAILABLE, UNSUPPORTED, Notice, Revoked, revoke_at
 from ..messages.metadata import AccessServerMetadata, ResourceMetadata
 from ..store.person_records import IssuedToken
+from ..transport.telling import Outcomes, tell_all
 from .core import PersonServerCore
 
-__all__ = ["RECORDED", "UNAVAILABLE", "UNSUPPORTED", "RevocationOutcome", "tell_resources"]
+__all__ = ["RECORDED", "UNAVAILABLE", "UNSUPPORTED", "RevocationOutcome", "tell_again", "tell_resources"]
 
 #: How long a cascade may take altogether, and one request of it, in seconds.
 _CASCADE_S = 15.0
 _REQUEST_S = 5.0
 #: How long an access server may hold its answer while it tells its resources, in seconds.
 _HOLD_S = 5
-_AT_ONCE = 8
+#: How long one process may take for what it tells again; nobody else tells the same meanwhile.
+_AGAIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,45 +48,47 @@ async def tell_resources(server: PersonServerCore, tokens: Sequence[IssuedToken]
 
     That is the resource named in its `aud` or, where `access_server` is set, that access server it was presented to.
     """
-    if not tokens:
-        return []
-    slots = asyncio.Semaphore(_AT_ONCE)
-    told = [Revoked(UNAVAILABLE)] * len(tokens)
-
-    async def tell(index: int, token: IssuedToken) -> None:
-        async with slots:
-            try:
-                told[index] = await server.run(_revoke(server, token))
-            except AAuthError:
-                return  # As it stands: it could not be told.
-
-    tasks = [asyncio.create_task(tell(index, token)) for index, token in enumerate(tokens)]
-    try:
-        await asyncio.wait(tasks, timeout=_CASCADE_S)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for token, result in zip(tokens, told, strict=True):
-        await server.store.record_revocation_outcome(
-            token.jti, result.outcome, access_server=token.access_server, downstream=result.downstream
+    notices = [
+        Notice(
+            jti=token.jti,
+            exp=token.exp,
+            recipient=token.access_server or token.aud,
+            to_access_server=token.access_server is not None,
         )
+        for token in tokens
+    ]
+    told = await _tell(server, notices, within_s=_CASCADE_S)
     return [
-        RevocationOutcome(token.access_server or token.aud, token.jti, result.outcome, result.downstream)
-        for token, result in zip(tokens, told, strict=True)
+        RevocationOutcome(notice.recipient, notice.jti, result.outcome, result.downstream)
+        for notice, result in zip(notices, told, strict=True)
     ]
 
 
-def _revoke(server: PersonServerCore, token: IssuedToken) -> Flow[Revoked]:
-    return revoke_at(
-        token.access_server or token.aud,
-        ResourceMetadata if token.access_server is None else AccessServerMetadata,
-        jti=token.jti,
-        exp=token.exp,
-        sign=server.signed,
-        clock=server.clock,
-        dev=server.dev,
-        timeout_s=_REQUEST_S,
-        deadline_s=_CASCADE_S,
-        wait_s=_HOLD_S if token.access_server is not None else 0,
-    )
+async def tell_again(server: PersonServerCore) -> int:
+    """Tell who could not be told before and is due by now. Returns how many notices came to an end."""
+    now = server.clock()
+    notices = await server.store.claim_notices(now=now, until=now + 2 * _AGAIN_S)
+    return sum(result.settled for result in await _tell(server, notices, within_s=_AGAIN_S))
+
+
+async def _tell(server: PersonServerCore, notices: Sequence[Notice], *, within_s: float) -> list[Revoked]:
+    async def tell(notice: Notice) -> Revoked:
+        return await server.run(
+            revoke_at(
+                notice.recipient,
+                AccessServerMetadata if notice.to_access_server else ResourceMetadata,
+                jti=notice.jti,
+                exp=notice.exp,
+                sign=server.signed,
+                clock=server.clock,
+                dev=server.dev,
+                timeout_s=_REQUEST_S,
+                deadline_s=_CASCADE_S,
+                wait_s=_HOLD_S if notice.to_access_server else 0,
+            )
+        )
+
+    async def keep(outcomes: Outcomes) -> None:
+        await server.store.record_revocation_outcomes(outcomes, now=server.clock())
+
+    return await tell_all(notices, tell, keep, within_s=within_s)

@@ -18,7 +18,7 @@ from ..messages.codes import code_digest
 from ..messages.identity_scopes import released_claims
 from ..messages.requirement import CLARIFICATION
 from ..store.person_conversations import MAX_QUESTIONS, RequestChanged, version_of
-from ..store.person_records import NAMING, AgentId, AuditRecord, Consent, Decision, PersonRequest
+from ..store.person_records import NAMING, AgentId, AuditRecord, Consent, Decision, PersonRequest, Untold
 from .asked import PERSON_TOKEN, Asked
 from .callbacks import CALLBACK_ERRORS, EVENTS_OF_CALLBACK_ERRORS, permitted_callback, with_parameters
 from .cascade import RevocationOutcome, tell_resources
@@ -214,6 +214,10 @@ class ConsentDesk(Federating):
         """
         due = await self.store.remove_member(tenant, person_id, by=by, now=self.clock())
         return await tell_resources(self, due)
+
+    async def untold(self, person_id: str) -> list[Untold]:
+        """Who could not be told yet that an agent's access ended, and is told again until it expires."""
+        return await self.store.untold_of(person_id, now=self.clock())
 
     async def forget(self, person_id: str, grant: Grant) -> None:
         """Forget a remembered consent; the person is asked the next time."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..effects import Clock
+from .cascade import tell_again
 from .desk import ConsentDesk
 from .endpoints import TokenEndpoints
 from .faces import FlowRunner
@@ -43,3 +44,10 @@ class PersonServer(TokenEndpoints, ConsentDesk, RevocationEndpoint, PersonalData
         """
         keys = await load_keys(store, clock=clock, random_bytes=random_bytes)
         return cls(issuer=issuer, store=store, wire=wire, keys=keys, clock=clock, random_bytes=random_bytes, **settings)
+
+    async def tell_again(self) -> int:
+        """Tell resources and access servers of revocations that they could not be told of before (#revocation-cascade).
+
+        To be called every few seconds, in every process. Returns how many were settled.
+        """
+        return await tell_again(self)

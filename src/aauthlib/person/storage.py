@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from ..deferred.machine import Event
 from ..deferred.pending import PendingStore
+from ..deferred.revoking import Notice, Revoked
 from ..store.person_conversations import Turn
 from ..store.person_records import (
     AgentId,
@@ -23,6 +24,7 @@ from ..store.person_records import (
     PersonRequest,
     Standing,
     StoredKeys,
+    Untold,
 )
 
 __all__ = ["PersonStore"]
@@ -92,14 +94,9 @@ class PersonStore(PendingStore, Protocol):
     async def revocations_held(self, iss: str) -> int: ...
     async def revoke_agent_token(self, *, iss: str, jti: str, exp: float, now: float) -> list[IssuedToken]: ...
     async def revoke_resource_token(self, *, iss: str, jti: str, exp: float, now: float) -> None: ...
-    async def record_revocation_outcome(
-        self,
-        jti: str,
-        outcome: str,
-        *,
-        access_server: str | None = None,
-        downstream: Sequence[tuple[str, str | None]] = (),
-    ) -> None: ...
+    async def record_revocation_outcomes(self, outcomes: Sequence[tuple[Notice, Revoked]], *, now: float) -> None: ...
+    async def claim_notices(self, *, now: float, until: float, limit: int = 500) -> list[Notice]: ...
+    async def untold_of(self, person_id: str, *, now: float, limit: int = 50) -> list[Untold]: ...
 
     # Access servers
     async def start_federation(

@@ -18,7 +18,17 @@ from ..deferred.machine import TERMINAL, TRANSITIONS, WAITING, Event, IllegalTra
 from ..deferred.pending import Pending
 from ..errors import InvalidCode, NotFound, Revoked
 from .access_records import EXCHANGE, Binding, DecisionRecord, Exchange, Learned
-from .access_tables import billing, bindings, decisions, exchanges, grounds, issued_tokens, settlements, signing_keys
+from .access_tables import (
+    billing,
+    bindings,
+    decisions,
+    exchanges,
+    grounds,
+    issued_tokens,
+    settlements,
+    signing_keys,
+    untold,
+)
 from .access_tokens import SQLIssuedAuthTokens, hold, record_token
 from .database import from_json, to_json
 from .key_records import StoredSigningKey
@@ -289,6 +299,7 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLPendingStore):
             for table, key, column, before in (
                 (issued_tokens, issued_tokens.c.jti, issued_tokens.c.exp, now - _SKEW_S),
                 (grounds, grounds.c.key, grounds.c.exp, now - _SKEW_S),
+                (untold, untold.c.key, untold.c.exp, now),
                 (settlements, settlements.c.key, settlements.c.at, now - _SETTLEMENT_KEPT_S),
                 (decisions, decisions.c.id, decisions.c.at, now - _LOG_KEPT_S),
             ):

@@ -6,8 +6,19 @@ from sqlalchemy import Column, Float, Index, Integer, String, Table, Text
 
 from .database import schema
 from .signing_keys import signing_key_table
+from .untold import untold_table
 
-__all__ = ["billing", "bindings", "decisions", "exchanges", "grounds", "issued_tokens", "settlements", "signing_keys"]
+__all__ = [
+    "billing",
+    "bindings",
+    "decisions",
+    "exchanges",
+    "grounds",
+    "issued_tokens",
+    "settlements",
+    "signing_keys",
+    "untold",
+]
 
 # What another party chose the length of (a jti, an account) is never part of an index: such rows are found by a digest.
 
@@ -54,6 +65,9 @@ issued_tokens = Table(
     Column("revoked_at", Float),
     Column("revocation", String(32)),
 )
+
+#: Resources that are still to be told that a token was revoked.
+untold = untold_table("access_untold")
 
 bindings = Table(
     "access_bindings",

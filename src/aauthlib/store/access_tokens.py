@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy import Boolean, and_, bindparam, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..deferred.revoking import UNAVAILABLE, Notice, Revoked
 from .access_records import Ground, IssuedAuthToken
-from .access_tables import grounds, issued_tokens
+from .access_tables import grounds, issued_tokens, untold
 from .database import Database
 from .rows import insert_once, token_key
+from .untold import claim_notices, count_notices, note, settle_notices
 
 __all__ = ["SQLIssuedAuthTokens", "hold", "record_token"]
 
@@ -127,6 +129,7 @@ class SQLIssuedAuthTokens:
                 .where(_hangs_on(key), issued_tokens.c.exp > now, issued_tokens.c.revoked_at.is_(None))
                 .values(revoked_at=now)
             )
+            await _note(connection, _hangs_on(key), now=now)
         self.wake(digests)
 
     async def withdrawn(self, *, iss: str, jti: str, now: float) -> list[IssuedAuthToken]:
@@ -151,15 +154,50 @@ class SQLIssuedAuthTokens:
             await connection.execute(
                 update(issued_tokens).where(where, issued_tokens.c.revoked_at.is_(None)).values(revoked_at=now)
             )
+            await _note(connection, where, now=now)
             rows = await connection.execute(
                 select(issued_tokens).where(where, issued_tokens.c.revocation.is_distinct_from("recorded"))
             )
             return [_issued(row) for row in rows]
 
-    async def record_outcome(self, jti: str, outcome: str) -> None:
-        """Keep how telling a token's resource ended."""
+    async def record_outcomes(self, outcomes: Sequence[tuple[Notice, Revoked]], *, now: float) -> None:
+        """Keep how telling each resource ended; where it can be tried again, that is due some time later."""
+        if not outcomes:
+            return
         async with self.database.transaction() as connection:
-            await connection.execute(update(issued_tokens).where(issued_tokens.c.jti == jti).values(revocation=outcome))
+            await connection.execute(
+                update(issued_tokens)
+                .where(issued_tokens.c.jti == bindparam("its_jti"))
+                .values(revocation=bindparam("its_outcome")),
+                [{"its_jti": notice.jti, "its_outcome": result.outcome} for notice, result in outcomes],
+            )
+            await settle_notices(connection, untold, outcomes, now=now)
+
+    async def claim_notices(self, *, now: float, until: float, limit: int = 500) -> list[Notice]:
+        """Which resources are to be told now of a revocation; nobody else tells them before `until`."""
+        async with self.database.transaction() as connection:
+            return await claim_notices(connection, untold, now=now, until=until, limit=limit)
+
+    async def count_untold(self, *, now: float) -> int:
+        """How many revocations a resource does not know of yet."""
+        async with self.database.transaction() as connection:
+            return await count_notices(connection, untold, now=now)
+
+
+async def _note(connection: AsyncConnection, where: Any, *, now: float) -> None:
+    """Write down which resources are to be told about the revoked tokens among those of `where`."""
+    query = select(
+        issued_tokens.c.jti.label("key"),
+        issued_tokens.c.jti,
+        issued_tokens.c.aud.label("recipient"),
+        literal(False, Boolean).label("to_access_server"),
+        issued_tokens.c.exp,
+    ).where(
+        where,
+        issued_tokens.c.revoked_at.is_not(None),
+        or_(issued_tokens.c.revocation.is_(None), issued_tokens.c.revocation == UNAVAILABLE),
+    )
+    await note(connection, untold, query, now=now)
 
 
 def _hangs_on(key: str) -> Any:

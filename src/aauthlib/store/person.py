@@ -51,6 +51,7 @@ from .person_tables import (
     presentations,
     revocations,
     seen_agent_tokens,
+    untold,
 )
 from .person_tokens import SQLIssuedTokens, add_audit, binding_of, record_token
 from .rows import key_of, token_key
@@ -336,6 +337,7 @@ class SQLPersonStore(
                 (issued_tokens, issued_tokens.c.jti, issued_tokens.c.exp, now - _SKEW_S),
                 (federated_tokens, federated_tokens.c.key, federated_tokens.c.exp, now - _SKEW_S),
                 (presentations, presentations.c.key, presentations.c.exp, now - _SKEW_S),
+                (untold, untold.c.key, untold.c.exp, now),
                 (seen_agent_tokens, seen_agent_tokens.c.key, seen_agent_tokens.c.exp, now - _SKEW_S),
                 (revocations, revocations.c.key, revocations.c.exp, now - _SKEW_S),
                 (audit_log, audit_log.c.id, audit_log.c.at, now - _AUDIT_KEPT_S),

@@ -112,6 +112,17 @@ class IssuedToken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Untold:
+    """A resource or access server that could not be told yet that an agent's access ended."""
+
+    recipient: str
+    agent: AgentId
+    tokens: int
+    ends_at: float
+    """When the last of these tokens expires, Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FederatedToken:
     """An auth token that an access server issued and this server handed out (#revocation-cascade, Records)."""
 

@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import Boolean, ColumnElement, and_, bindparam, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..deferred.machine import TRANSITIONS, Event, State
+from ..deferred.revoking import Notice, Revoked
 from .database import Database, to_json
 from .pending import advance, pending_table
-from .person_records import AgentId, AuditRecord, IssuedToken
+from .person_records import AgentId, AuditRecord, IssuedToken, Untold
 from .person_tables import (
     federated_tokens,
     issued_tokens,
@@ -24,9 +25,11 @@ from .person_tables import (
     presentations,
     revocations,
     seen_agent_tokens,
+    untold,
 )
 from .person_tokens import add_audit, binding_of, issued_token
 from .rows import insert_once, key_of, token_key
+from .untold import claim_notices, note, settle_notices
 
 __all__ = ["SQLRevocations", "revoke_requests", "revoke_tokens"]
 
@@ -137,8 +140,26 @@ async def _withdraw(
             .where(issued_tokens.c.jti.in_(some), issued_tokens.c.revoked_at.is_(None))
             .values(revoked_at=now)
         )
+        await _note(connection, some, now=now)
         due += await _due(connection, some)
     return sorted(due, key=lambda token: token.exp), digests
+
+
+async def _note(connection: AsyncConnection, jtis: Sequence[str], *, now: float) -> None:
+    """Write down who is to be told about the tokens among `jtis`."""
+    table: Any
+    for table, key, recipient, to_access_server in (
+        (issued_tokens, issued_tokens.c.jti, issued_tokens.c.aud, False),
+        (presentations, presentations.c.key, presentations.c.access_server, True),
+    ):
+        query = select(
+            key.label("key"),
+            table.c.jti,
+            recipient.label("recipient"),
+            literal(to_access_server, Boolean).label("to_access_server"),
+            table.c.exp,
+        ).where(table.c.jti.in_(jtis), _untold(table))
+        await note(connection, untold, query, now=now)
 
 
 async def _due(connection: AsyncConnection, jtis: Sequence[str]) -> list[IssuedToken]:
@@ -234,25 +255,58 @@ class SQLRevocations:
                 )
         self.wake(digests)
 
-    async def record_revocation_outcome(
-        self,
-        jti: str,
-        outcome: str,
-        *,
-        access_server: str | None = None,
-        downstream: Sequence[tuple[str, str | None]] = (),
-    ) -> None:
-        """Keep how telling a token's resource, or an access server it was presented to, ended.
-
-        `downstream` is what the access server reports: each resource, and why it could not be told, if it could not.
-        """
+    async def record_revocation_outcomes(self, outcomes: Sequence[tuple[Notice, Revoked]], *, now: float) -> None:
+        """Keep how telling each recipient ended; where it can be tried again, that is due some time later."""
+        to_resources = [(notice, result) for notice, result in outcomes if not notice.to_access_server]
+        to_servers = [(notice, result) for notice, result in outcomes if notice.to_access_server]
         async with self.database.transaction() as connection:
-            if access_server is None:
-                statement = update(issued_tokens).where(issued_tokens.c.jti == jti).values(revocation=outcome)
-            else:
-                statement = (
-                    update(presentations)
-                    .where(presentations.c.key == key_of(jti, access_server))
-                    .values(revocation=outcome, downstream=to_json([list(entry) for entry in downstream]))
+            if to_resources:
+                await connection.execute(
+                    update(issued_tokens)
+                    .where(issued_tokens.c.jti == bindparam("its_jti"))
+                    .values(revocation=bindparam("its_outcome")),
+                    [{"its_jti": notice.jti, "its_outcome": result.outcome} for notice, result in to_resources],
                 )
-            await connection.execute(statement)
+            if to_servers:
+                await connection.execute(
+                    update(presentations)
+                    .where(presentations.c.key == bindparam("its_key"))
+                    .values(revocation=bindparam("its_outcome"), downstream=bindparam("its_downstream")),
+                    [
+                        {
+                            "its_key": key_of(notice.jti, notice.recipient),
+                            "its_outcome": result.outcome,
+                            "its_downstream": to_json([list(entry) for entry in result.downstream]),
+                        }
+                        for notice, result in to_servers
+                    ],
+                )
+            await settle_notices(connection, untold, outcomes, now=now)
+
+    async def claim_notices(self, *, now: float, until: float, limit: int = 500) -> list[Notice]:
+        """Who is to be told now of a revocation; nobody else tells them before `until`."""
+        async with self.database.transaction() as connection:
+            return await claim_notices(connection, untold, now=now, until=until, limit=limit)
+
+    async def untold_of(self, person_id: str, *, now: float, limit: int = 50) -> list[Untold]:
+        """Who still honours, or may honour, what an agent of this person held."""
+        names = (untold.c.recipient, issued_tokens.c.agent_iss, issued_tokens.c.agent_sub)
+        query = (
+            select(*names, func.count().label("tokens"), func.max(untold.c.exp).label("ends_at"))
+            .join(issued_tokens, issued_tokens.c.jti == untold.c.jti)
+            .where(issued_tokens.c.person_id == person_id, untold.c.exp > now, untold.c.tries > 0)
+            .group_by(*names)
+            .order_by(*names)
+            .limit(limit)
+        )
+        async with self.database.transaction() as connection:
+            rows = (await connection.execute(query)).all()
+        return [
+            Untold(
+                recipient=row.recipient,
+                agent=(row.agent_iss, row.agent_sub),
+                tokens=row.tokens,
+                ends_at=row.ends_at,
+            )
+            for row in rows
+        ]

@@ -6,6 +6,7 @@ from sqlalchemy import Boolean, Column, Float, Index, Integer, String, Table, Te
 
 from .database import schema
 from .signing_keys import signing_key_table
+from .untold import untold_table
 
 __all__ = [
     "audit_log",
@@ -22,6 +23,7 @@ __all__ = [
     "revocations",
     "seen_agent_tokens",
     "signing_keys",
+    "untold",
 ]
 
 # What another party chose the length of (a jti, a scope value, an account) is never part of an index: PostgreSQL
@@ -150,6 +152,9 @@ federations = Table(
     Column("failures", Integer, nullable=False, default=0),
     Column("questions", Integer, nullable=False, default=0),
 )
+
+#: Who is still to be told that a token was revoked. A token presented to an access server is found as there.
+untold = untold_table("person_untold")
 
 seen_agent_tokens = Table(
     "person_seen_agent_tokens",

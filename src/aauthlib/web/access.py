@@ -27,6 +27,7 @@ from ..store.database import Database
 from ..store.replay import SQLReplayCache
 from ..tokens import ACCESS_DWK
 from ..transport import AsyncWire
+from ..transport.telling import telling
 from .access_pages import BindingPage
 from .asgi import ASGIApp, Receive, Scope, Send, endpoint
 
@@ -150,7 +151,8 @@ async def build_access_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        yield
+        async with telling(server.tell_again):
+            yield
         await server.aclose()
         await carrier.aclose()
         await database.close()

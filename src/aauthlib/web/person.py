@@ -30,6 +30,7 @@ from ..store.organisations import SQLOrganisationStore
 from ..store.person import SQLPersonStore
 from ..store.replay import SQLReplayCache
 from ..transport import AsyncWire
+from ..transport.telling import telling
 from .asgi import ASGIApp, Receive, Scope, Send
 from .person_api import person_routes
 from .person_pages import person_page_routes
@@ -118,7 +119,8 @@ async def build_person_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        yield
+        async with telling(server.tell_again):
+            yield
         await carrier.aclose()
         await database.close()
 

@@ -116,7 +116,7 @@ class PlaceTold:
 _TOLD = "It was told, and ends the access."
 _REASONS = {
     UNSUPPORTED: "It takes no such notice. The access there ends by itself, within the hour.",
-    UNAVAILABLE: "It could not be reached. The access there ends by itself, within the hour.",
+    UNAVAILABLE: "It could not be reached. It is told again until it answers; access there ends within the hour.",
 }
 
 

@@ -25,6 +25,7 @@ async def show_home(visit: Visit) -> Response:
         "home.html",
         saved=_SAVED.get(visit.request.query_params.get("saved", "")),
         waiting=await server.pending_for(person_id),
+        untold=await server.untold(person_id),
         cards=agent_cards(await server.agents(person_id), grants),
         services=service_cards(grants),
     )
