@@ -13,7 +13,7 @@ from typing import Protocol
 from ..deferred.polling import PollPolicy
 from ..effects import Clock, Flow
 from ..keys import SigningKey
-from ..tokens import TokenCache, VerificationPolicy
+from ..tokens import AuthToken, PersonToken, TokenCache, VerificationPolicy
 from ..verification import Level
 from .credentials import Credential, Credentials
 
@@ -99,6 +99,9 @@ class AgentContext:
     tokens: TokenCache = field(default_factory=lambda: TokenCache(1000))
     parent: AgentContext | None = None
     """Set for a sub-agent: the agent that speaks to the person server for it."""
+    upstream: PersonToken | AuthToken | None = field(default=None, repr=False)
+    """Set for an intermediary, a resource that calls on for its caller: the token it was called with (#call-chaining).
+    Such a context holds tokens of one person's; it is never used for another upstream token's."""
 
     def now(self) -> float:
         """What time it is, as far as our clock and what the person server said of it tell."""

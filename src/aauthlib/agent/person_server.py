@@ -52,6 +52,7 @@ class PersonServerClient:
     ) -> None:
         self._agent, self._open = agent, open_requests
         self._preferences = preferences if preferences is not None else agent.preferences
+        self._upstream = agent.speaker.upstream
 
     # ------------------------------------------------------------------ tokens
 
@@ -68,7 +69,10 @@ class PersonServerClient:
                 f"No person token can be had for {resource}: {error.detail} Call the resource by its own identifier."
             ) from error
         own, ps, metadata = yield from self._person_server("a person token")
-        body = self._body(PersonTokenRequest, own, resource=resource, mission_s256=self._preferences.mission_s256)
+        mission = self._preferences.mission_s256
+        # An upstream token carries its mission itself; an intermediary sends none of its own.
+        named = mission if self._upstream is None else None
+        body = self._body(PersonTokenRequest, own, resource=resource, mission_s256=named)
         response = yield from self._post(metadata.person_token_endpoint, body)
         text = _read(PersonTokenResponse, response, ps).person_token
         token = yield from self._verified(text, PersonToken, ps)
@@ -77,10 +81,11 @@ class PersonServerClient:
             ("another person server", ps, token.iss),
             ("another resource", resource, token.aud),
             ("another key", key.thumbprint, token.cnf.thumbprint),
-            ("another mission", self._preferences.mission_s256, token.mission_s256),
+            ("another mission", mission, token.mission_s256),
         ):
             if ours != theirs:
                 raise ChallengeInvalid(f"The person token that {ps} sent is for {what} than was asked for.")
+        self._check_upstream(token, ps)
         yield Report("person-token", {"ps": ps, "resource": resource, "exp": token.exp})
         return token
 
@@ -106,6 +111,7 @@ class PersonServerClient:
             check_auth_token_response(token, resource_token=resource_token, agent_key=_key(own), resource=resource)
             if token.ps != resource_token.ps:
                 raise TokenInvalid("The auth token names another person server than the resource token.")
+            self._check_upstream(token, ps)
         except TokenInvalid as error:
             raise ChallengeInvalid(f"The auth token that {ps} sent is refused. {error.detail}") from error
         yield Report("auth-token", {"iss": token.iss, "resource": resource, "scope": token.scope, "exp": token.exp})
@@ -119,6 +125,9 @@ class PersonServerClient:
         Returns `None` when there is no person server, it has no interaction endpoint, or it cannot relay; the agent
         then directs the person itself.
         """
+        if self._upstream is not None:
+            # The person is the caller's, and it is the caller who gets them there (#interaction-chaining).
+            return None
         own = yield from agent_credential(self._agent.speaker)
         if own.token is None or not isinstance(own.token, AgentToken) or own.token.ps is None:
             return None
@@ -154,7 +163,11 @@ class PersonServerClient:
         speaker = yield from agent_credential(self._agent.speaker)
         own = speaker if self._agent.parent is None else (yield from agent_credential(self._agent))
         token = speaker.token
-        ps = token.ps if isinstance(token, AgentToken) else None
+        if self._upstream is not None:
+            # Not the intermediary's own person server, if it has one: the person's (#call-chaining).
+            ps: str | None = self._upstream.person_server
+        else:
+            ps = token.ps if isinstance(token, AgentToken) else None
         if ps is None:
             raise ChallengeUnmet(
                 f"The resource asks for {what}, which only a person server can give, and this agent has none. "
@@ -162,6 +175,16 @@ class PersonServerClient:
             )
         metadata = yield from self._metadata(ps)
         return own, ps, metadata
+
+    def _check_upstream(self, token: PersonToken | AuthToken, ps: str) -> None:
+        """Down a chain, no token outlives the upstream token or leaves its mission (#call-chaining)."""
+        upstream = self._upstream
+        if upstream is None:
+            return
+        if token.exp > upstream.exp:
+            raise ChallengeInvalid(f"The token that {ps} sent outlives the upstream token it was asked for with.")
+        if token.mission_s256 != upstream.mission_s256:
+            raise ChallengeInvalid(f"The token that {ps} sent is for another mission than the upstream token.")
 
     def _metadata(self, ps: str) -> Flow[PersonServerMetadata]:
         document = yield FindMetadata(ps, PERSON_DWK)
@@ -179,6 +202,7 @@ class PersonServerClient:
             "justification": wishes.justification,
             "platform": wishes.platform,
             "device": wishes.device,
+            "upstream_token": self._upstream.raw if self._upstream is not None else None,
             "subagent_token": own.token.raw if self._agent.parent is not None and own.token is not None else None,
         }
         return msgspec.json.encode(cls(**{**context, **members}))

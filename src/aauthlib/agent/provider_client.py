@@ -46,7 +46,9 @@ def _jti() -> str:
 class SelfIssued:
     """A self-hosted agent: its key, published in the JWKS of `issuer`, signs its own agent tokens and its requests.
 
-    `agent` is its identifier, under the host of `issuer`; `lifetime_s` is how long a token lives, in seconds.
+    `agent` is its identifier, under the host of `issuer`; `lifetime_s` is how long a token lives, in seconds. `holder`
+    is the key its tokens are bound to and its requests are signed with, for a server whose published key signs other
+    things too; `key` itself by default.
     """
 
     issuer: str
@@ -57,6 +59,7 @@ class SelfIssued:
     dev: bool = False
     lifetime_s: int = 3600
     new_jti: Callable[[], str] = field(default=_jti, repr=False)
+    holder: SigningKey | None = field(default=None, repr=False)
 
     @property
     def dates_tokens(self) -> bool:
@@ -65,7 +68,7 @@ class SelfIssued:
     def obtain(self, *, clock_offset_s: float = 0.0) -> Flow[Credential]:
         """Sign a fresh agent token; needs nobody."""
         yield from ()
-        return self._issue(self.agent, self.key, self.clock() + clock_offset_s)
+        return self._issue(self.agent, self.holder or self.key, self.clock() + clock_offset_s)
 
     def spawn(self, parent: Credential, discriminator: str, key: SigningKey) -> Flow[Credential]:
         """Sign an agent token for a sub-agent."""

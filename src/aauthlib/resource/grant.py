@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ..store.resource_records import PersonRecord, Session
+from ..tokens import AuthToken, PersonToken
 from ..verification import Caller, Level
 
 __all__ = ["ANONYMOUS_GRANT", "Decision", "Grant", "grant_of"]
@@ -43,10 +44,12 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     mission_s256: str | None = None
     claims: Mapping[str, Any] = {}
     """The claims of the token that was presented, such as the identity claims of an auth token."""
+    presented: PersonToken | AuthToken | None = None
+    """The token itself, with which an intermediary calls on for its caller (#call-chaining)."""
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         # What a token says about a person does not belong where a grant is logged.
-        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name != "claims"]
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name not in ("claims", "presented")]
 
     def __repr__(self) -> str:
         return f"Grant({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
@@ -88,4 +91,5 @@ def grant_of(caller: Caller, *, record: PersonRecord | None = None, session: Ses
         account=auth.account if auth is not None else None,
         mission_s256=presented.mission_s256 if presented is not None else None,
         claims=caller.token.claims if caller.token is not None else {},
+        presented=presented,
     )

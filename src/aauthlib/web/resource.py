@@ -14,6 +14,8 @@ from dataclasses import replace
 from traceback import format_tb
 from urllib.parse import unquote
 
+from ..chaining import Intermediary
+from ..chaining.invocation import INVOCATION
 from ..errors import AAuthError, MethodNotAllowed, NotFound, ServerError
 from ..http import Fields, Request, Response, json_response
 from ..httpsig import BODY_COMPONENTS
@@ -37,6 +39,8 @@ from .asgi import (
     request_of,
     send_response,
 )
+from .chaining import ChainedApp, OnwardPage, chaining_handlers
+from .collecting import Collecting
 from .resource_pages import InteractionPage
 from .streaming import VerifiedBody, read_start
 
@@ -51,10 +55,6 @@ _INVITING = frozenset({401, 402, 429})
 _log = logging.getLogger("aauthlib.web")
 
 _Handler = Callable[[Request], Awaitable[Response]]
-
-
-class ResultTooLarge(AAuthError):
-    """A held invocation's response is larger than what is kept of one."""
 
 
 def peer_address(scope: Scope) -> str:
@@ -89,8 +89,12 @@ class AAuthMiddleware:
         page_secret: bytes | None = None,
     ) -> None:
         resource.check_policy(policy)
-        self.app = app
         self.resource = resource
+        self.app: ASGIApp = app
+        self._onward: OnwardPage | None = None
+        if isinstance(resource, Intermediary):
+            self.app = ChainedApp(app, resource)
+            self._onward = OnwardPage(resource)
         self.policy = policy
         self._max_body_bytes = max_body_bytes
         self._stream_bodies = stream_bodies
@@ -183,6 +187,10 @@ class AAuthMiddleware:
         path, resource = scope["path"], self.resource
         if path == f"/.well-known/{RESOURCE_DWK}":
             return {"GET": self._metadata}
+        if self._onward is not None and isinstance(resource, Intermediary):
+            chaining = chaining_handlers(resource, self._onward, path)
+            if chaining is not None:
+                return chaining
         prefix = resource.prefix
         if not path.startswith(prefix):
             return None
@@ -235,8 +243,10 @@ class AAuthMiddleware:
             "query_string": (query or "").encode("ascii"),
             "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers],
             "aauth": grant,
+            # Whoever waits for it waits at the held invocation's own URL, where no interaction can be handed on.
+            INVOCATION: None,
         }
-        response = _Collecting(self.resource.held_policy.max_result_bytes)
+        response = Collecting(self.resource.held_policy.max_result_bytes)
         await self.app(invocation, _replaying(request.body, _never), response.send)
         return response.result()
 
@@ -356,34 +366,6 @@ def _private(stated: bytes) -> bytes:
         return b"private"
     directives = {part.strip().partition(b"=")[0].lower() for part in stated.split(b",")}
     return stated if directives & {b"public", b"private", b"no-store"} else stated + b", private"
-
-
-class _Collecting:
-    """Collects a response, at most `max_bytes` of it."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._start: Message | None = None
-        self._body: list[bytes] = []
-        self._size = 0
-        self._complete = False
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self._start = message
-        elif message["type"] == "http.response.body":
-            chunk = message.get("body", b"")
-            self._size += len(chunk)
-            if self._size > self._max_bytes:
-                raise ResultTooLarge("The response is larger than what is kept of a held invocation.")
-            self._body.append(chunk)
-            self._complete = not message.get("more_body", False)
-
-    def result(self) -> Response:
-        if self._start is None or not self._complete:
-            raise ServerError("The application gave no complete response.")
-        headers = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in self._start.get("headers", ()))
-        return Response(self._start["status"], Fields(headers), b"".join(self._body))
 
 
 def _published(document: object) -> Response:

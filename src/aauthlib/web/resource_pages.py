@@ -25,7 +25,7 @@ from ..http import Fields, Request, Response
 from ..identifiers import origin_of
 from ..resource import InteractionView, Limit, RateLimiter
 
-__all__ = ["InteractionPage", "PageHost", "Visit", "shown_line"]
+__all__ = ["InteractionPage", "PageHost", "Visit", "form_fields", "shown_line"]
 
 _VISIT_S = 1800.0
 _MAX_FIELD_LENGTH = 2048
@@ -128,7 +128,7 @@ class InteractionPage:
 
     async def get(self, request: Request, handle: str) -> Response:
         """The page: sign in with the code, or once arrived, decide."""
-        query = _form(request.query or "")
+        query = form_fields(request.query or "")
         callback = await self._callback(handle, query.get("callback", ""))
         try:
             view = await self._resource.interactions.view(handle)
@@ -148,7 +148,7 @@ class InteractionPage:
 
     async def post(self, request: Request, handle: str, *, client: str = "") -> Response:
         """A form of the page. Without the visit's cookie and the form's token nothing happens."""
-        form = _form(request.body.decode("utf-8", "replace"))
+        form = form_fields(request.body.decode("utf-8", "replace"))
         visit = self._visit(request, handle)
         if visit is None or not self._is_ours(request, visit, form.get("csrf", "")):
             return self._message("Please start again", "This form is no longer valid. Open the link once more.", 403)
@@ -324,7 +324,7 @@ class InteractionPage:
         return Response(status, Fields(fields), html.encode())
 
 
-def _form(text: str) -> dict[str, str]:
+def form_fields(text: str) -> dict[str, str]:
     """The first value of each form or query field; an over-long one is left out."""
     try:
         fields = parse_qs(text, keep_blank_values=True, max_num_fields=20)

@@ -1,0 +1,13 @@
+"""A resource that calls on for its callers (#multi-hop): the resource and the agent role, collocated.
+
+`Intermediary` is a `Resource` that is its own agent provider and whose `downstream(request)` is an agent acting for the
+person of that request. `web.resource.AAuthMiddleware` serves what it publishes, and hands an interaction that a call
+downstream needs on to the caller (#interaction-chaining).
+"""
+
+from .clients import AsyncDownstream, Downstream
+from .intermediary import Intermediary
+from .invocation import Invocation
+from .invocations import ChainPolicy, Invocations
+
+__all__ = ["AsyncDownstream", "ChainPolicy", "Downstream", "Intermediary", "Invocation", "Invocations"]

@@ -1,0 +1,298 @@
+"""An intermediary's application in ASGI: it may go on after its caller was told to wait (#interaction-chaining).
+
+`ChainedApp` stands between the middleware and the application. `OnwardPage` is where the caller sends the person, and
+from where they are taken on to whoever needs them; it decides nothing and shows next to nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from html import escape
+
+from ..chaining import Intermediary, Invocation
+from ..chaining.invocation import INVOCATION, Withdrawn
+from ..chaining.visits import Onward
+from ..deferred.machine import State
+from ..errors import (
+    AAuthError,
+    Abandoned,
+    Denied,
+    Expired,
+    ExpiredUpstreamToken,
+    InvalidCode,
+    ProblemError,
+    RateLimited,
+    Revoked,
+    RevokedUpstreamToken,
+    ServerError,
+    TemporarilyUnavailable,
+    UserUnreachable,
+)
+from ..http import Fields, Request, Response, json_response
+from ..messages.headers import parse_capabilities
+from ..messages.problems import error_response
+from ..resource import Grant
+from ..tokens import AGENT_DWK
+from .asgi import ASGIApp, Message, Receive, Scope, Send, read_fields, send_response
+from .collecting import Collecting
+from .resource_pages import InteractionPage, form_fields
+
+__all__ = ["ChainedApp", "OnwardPage", "chaining_handlers"]
+
+_HANDED_ON = ("interaction", "clarification")
+_PAGE_WAIT_S = 3.0
+#: What the person's server said, which is also the answer to the caller. Anything else is our own failure.
+_TOLD = (Denied, Abandoned, Expired, Revoked, UserUnreachable, RateLimited, TemporarilyUnavailable)
+
+_log = logging.getLogger("aauthlib.web")
+
+
+class ChainedApp:
+    """The application `app` of an intermediary."""
+
+    def __init__(self, app: ASGIApp, resource: Intermediary) -> None:
+        self._app, self._resource = app, resource
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, self._until_shutdown(receive), send)
+            return
+        if scope["type"] != "http" or INVOCATION in scope:
+            await self._app(scope, receive, send)
+            return
+        call = _Call(self._resource, scope, receive, send)
+        task = asyncio.create_task(call.run(self._app, scope))
+        waiting: set[asyncio.Future[object]] = {task, call.accepted}  # type: ignore[arg-type]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+        if not call.accepted.done():
+            call.accepted.cancel()
+            await task
+            return
+        invocation = call.invocation
+        assert invocation is not None
+        self._resource.invocations.attach(invocation, task)
+        await send_response(send, call.accepted.result())
+
+    def _until_shutdown(self, receive: Receive) -> Receive:
+        async def receiving() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await self._resource.invocations.aclose()
+            return message
+
+        return receiving
+
+
+class _Call:
+    """One request: what the application receives and sends, before and after its caller is told to wait.
+
+    The invocation is made when the application's first call downstream asks for it, since only then the grant is
+    certain to be there.
+    """
+
+    def __init__(self, resource: Intermediary, scope: Scope, receive: Receive, send: Send) -> None:
+        self._resource, self._scope, self._receive, self._send = resource, scope, receive, send
+        self.accepted: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self.invocation: Invocation | None = None
+        self._result: Collecting | None = None
+        self._held: list[Message] = []
+        self._held_back = self._started = False
+
+    async def run(self, app: ASGIApp, scope: Scope) -> None:
+        try:
+            await app({**scope, INVOCATION: self._begin}, self.receive, self.send)
+        except Exception as error:
+            invocation = self.invocation
+            if invocation is None or not await self._failed(invocation, error):
+                await self._release()
+                raise
+            return
+        invocation = self.invocation
+        if invocation is None or not invocation.detached:
+            await self._release()
+            return
+        await self._ended(invocation)
+
+    def _begin(self, grant: Grant) -> Invocation | None:
+        """The invocation of this request."""
+        if self.invocation is None and grant.presented is not None:
+            declared = parse_capabilities(read_fields(self._scope))
+            self.invocation = Invocation(
+                self._resource.invocations,
+                upstream=grant.presented,
+                capabilities=tuple(name for name in _HANDED_ON if name in declared),
+                accepted=self.accepted,
+                responding=self._started,
+            )
+        return self.invocation
+
+    async def _ended(self, invocation: Invocation) -> None:
+        invocations = self._resource.invocations
+        if self._result is None:
+            await invocations.fail(invocation, ServerError("The application gave no response."))
+            return
+        try:
+            await invocations.finish(invocation, self._result.result())
+        except AAuthError as error:
+            await invocations.fail(invocation, error)
+
+    async def _failed(self, invocation: Invocation, error: Exception) -> bool:
+        """Whether the failure was told to the caller."""
+        failure = invocation.failure if _caused_by(error, invocation.failure) else None
+        if invocation.detached:
+            if failure is None and not isinstance(error, Withdrawn):
+                _log.error("a chained invocation failed: %s", type(error).__name__)
+            await self._resource.invocations.fail(invocation, failure if failure is not None else error)
+            return True
+        if failure is None or (invocation.responding and not self._held_back):
+            return False
+        await send_response(self._send, error_response(_told(failure)))
+        return True
+
+    async def receive(self) -> Message:
+        if self.accepted.done():
+            await asyncio.Event().wait()
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and self.accepted.done():
+            # The caller's connection went its way with the 202; whoever waits for the result polls.
+            await asyncio.Event().wait()
+        return message
+
+    async def send(self, message: Message) -> None:
+        invocation = self.invocation
+        if invocation is not None and invocation.detached:
+            if self._result is None:
+                self._result = Collecting(self._resource.chain.max_result_bytes)
+            await self._result.send(message)
+            return
+        if message["type"] == "http.response.start":
+            self._started = True
+            if invocation is not None:
+                invocation.responding = True
+                # A framework answers 500 before it lets an exception through; it may be one the caller can be told.
+                self._held_back = invocation.failure is not None and message["status"] == 500
+        if self._held_back:
+            self._held.append(message)
+            return
+        await self._send(message)
+
+    async def _release(self) -> None:
+        held, self._held, self._held_back = self._held, [], False
+        for message in held:
+            await self._send(message)
+
+
+def _caused_by(error: BaseException | None, failure: AAuthError | None) -> bool:
+    """Whether `failure` came through as `error` or as what caused it."""
+    for _ in range(8):
+        if error is None or failure is None:
+            return False
+        if error is failure:
+            return True
+        if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        else:
+            error = error.__cause__ or error.__context__
+    return False
+
+
+def _told(failure: AAuthError) -> AAuthError:
+    """What the caller is told of a failure downstream."""
+    if isinstance(failure, _TOLD):
+        return failure
+    if isinstance(failure, ExpiredUpstreamToken):
+        return Expired("The token presented has expired; call again with a later one.")
+    if isinstance(failure, RevokedUpstreamToken):
+        return Revoked("The access of the agent that called was revoked.")
+    return ServerError("A resource that this one needs could not be used.")
+
+
+# ------------------------------------------------------------------------- the protocol's own paths
+
+Handlers = dict[str, Callable[[Request], Awaitable[Response]]]
+
+
+def chaining_handlers(resource: Intermediary, page: OnwardPage, path: str) -> Handlers | None:
+    """What an intermediary serves beside what a resource does, by method; `None` for another path."""
+    if path == f"/.well-known/{AGENT_DWK}":
+
+        async def metadata(_: Request) -> Response:
+            response = json_response(200, resource.agent_metadata_document())
+            return Response(200, response.headers.with_(cache_control="public, max-age=300"), response.body)
+
+        return {"GET": metadata}
+    kind, _, name = path.removeprefix(resource.prefix).partition("/")
+    if not path.startswith(resource.prefix) or not name or "/" in name or len(name) > 128:
+        return None
+    if kind == "onward":
+        return {"GET": lambda request: page.onward(request, name)}
+    if kind != "chained":
+        return None
+
+    async def poll(request: Request) -> Response:
+        return await resource.invocations.poll(request, await resource.verify(request), name)
+
+    async def answer(request: Request) -> Response:
+        return await resource.invocations.answer(request, await resource.verify(request), name)
+
+    async def cancel(request: Request) -> Response:
+        return await resource.invocations.cancel(await resource.verify(request), name)
+
+    return {"GET": poll, "POST": answer, "DELETE": cancel}
+
+
+class OnwardPage(InteractionPage):
+    """Takes the person who comes with our code on to who needs them, and on from there if there is more."""
+
+    def __init__(self, resource: Intermediary) -> None:
+        super().__init__(resource)
+        self._intermediary = resource
+
+    async def onward(self, request: Request, name: str) -> Response:
+        """A visit: `{handle}` with a code, or `{handle}.{nonce}.{step}` on the way back."""
+        handle, *back = name.split(".")
+        try:
+            if len(back) == 2 and back[1].isascii() and back[1].isdigit() and len(back[1]) < 4:
+                onward = await self._intermediary.invocations.visits.come_back(
+                    handle, back[0], int(back[1]), wait_s=_PAGE_WAIT_S
+                )
+                return self._answer(onward)
+            code = form_fields(request.query or "").get("code", "")
+            if back or not code:
+                return self._ask_code(handle)
+            return self._answer(await self._intermediary.invocations.visits.arrive(handle, code))
+        except InvalidCode as error:
+            return self._ask_code(handle, alert=error.detail, status=403)
+        except ProblemError as error:
+            return self._message("This request is closed", error.detail, error.status)
+
+    def _answer(self, onward: Onward) -> Response:
+        if onward.url is not None:
+            # `no-referrer`: the URL of this page is nobody else's business.
+            fields = {"location": onward.url, "cache-control": "no-store", "referrer-policy": "no-referrer"}
+            return Response(303, Fields(fields))
+        match onward.state:
+            case State.GRANTED | State.DELIVERED:
+                return self._message("Done", "You can close this page and go back to your agent.", 200)
+            case State.PENDING | State.INTERACTING | State.CLARIFYING:
+                text = "Your agent's request goes on. This page looks by itself whether you are needed again."
+                return self._message("One moment", text, 200, [("refresh", "2")])
+            case State.DENIED:
+                return self._message("Declined", "You said no. You can close this page.", 200)
+        return self._message("This request is closed", "Go back to your agent; it knows how it ended.", 410)
+
+    def _ask_code(self, handle: str, *, alert: str = "", status: int = 200) -> Response:
+        shown = f'<p class="alert" role="alert">{escape(alert)}</p>' if alert else ""
+        body = f"""<h1>Your agent sent you here</h1>{shown}
+<p>Type the code it shows you. You are then taken to where your answer is needed.</p>
+<form method="get"><label for="code">Code</label>
+<input class="code" id="code" name="code" required autocomplete="off" autocapitalize="characters" spellcheck="false"
+ maxlength="64"><button type="submit">Continue</button></form>"""
+        return self._page("Your agent sent you here", body, status)
