@@ -249,9 +249,11 @@ async def open_parties(folder: Path, *, chain: ChainPolicy | None = None) -> Asy
         servers = await serve_all([Running(apps[name], "127.0.0.1", ports[name]) for name in NAMES])
 
         async def stop() -> None:
-            for server, _ in servers:
-                server.should_exit = True
-            await asyncio.gather(*(task for _, task in servers))
+            # Whoever calls first, whoever is called last: what is under way is withdrawn where it waits.
+            for half in (servers[3:], servers[:3]):
+                for server, _ in half:
+                    server.should_exit = True
+                await asyncio.gather(*(task for _, task in half))
 
         stack.push_async_callback(stop)
         mine = wire()

@@ -101,6 +101,7 @@ class Intermediary(Resource):
         )
         self._downstream_wire = wire
         self._blocking_wire = blocking_wire
+        self._owns_blocking_wire = blocking_wire is None
         self._blocking_lock = threading.Lock()
         self._slots = Slots(self.chain.most_per_person)
         self.invocations = Invocations(
@@ -138,6 +139,12 @@ class Intermediary(Resource):
             if self._blocking_wire is None:
                 self._blocking_wire = Wire.open(dev=self.dev, clock=self.clock)
         return Downstream(context, wire=self._blocking_wire, invocation=invocation, slots=self._slots)
+
+    async def aclose(self) -> None:
+        """Stop what is under way, and close what `downstream_blocking` opened; the end of the lifespan does it."""
+        await self.invocations.aclose()
+        if self._owns_blocking_wire and self._blocking_wire is not None:
+            self._blocking_wire.close()
 
     def _acting(self, request: HasScope | Mapping[str, Any]) -> tuple[Invocation | None, AgentContext]:
         scope: Mapping[str, Any] = request if isinstance(request, Mapping) else request.scope

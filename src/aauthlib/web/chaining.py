@@ -35,7 +35,7 @@ from ..messages.headers import parse_capabilities
 from ..messages.problems import error_response
 from ..resource import Grant
 from ..tokens import AGENT_DWK
-from .asgi import ASGIApp, Message, Receive, Scope, Send, read_fields, send_response
+from .asgi import MAX_BODY_BYTES, ASGIApp, Message, Receive, Scope, Send, read_fields, send_response
 from .collecting import Collecting
 from .resource_pages import InteractionPage, form_fields
 
@@ -78,13 +78,14 @@ class ChainedApp:
         invocation = call.invocation
         assert invocation is not None
         self._resource.invocations.attach(invocation, task)
+        await call.drain()
         await send_response(send, call.accepted.result())
 
     def _until_shutdown(self, receive: Receive) -> Receive:
         async def receiving() -> Message:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
-                await self._resource.invocations.aclose()
+                await self._resource.aclose()
             return message
 
         return receiving
@@ -102,6 +103,8 @@ class _Call:
         self.accepted: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self.invocation: Invocation | None = None
         self._result: Collecting | None = None
+        self._body: list[Message] = []
+        self._reading, self._drained, self._complete = asyncio.Lock(), asyncio.Event(), False
         self._held: list[Message] = []
         self._held_back = self._started = False
 
@@ -157,13 +160,33 @@ class _Call:
         return True
 
     async def receive(self) -> Message:
-        if self.accepted.done():
-            await asyncio.Event().wait()
-        message = await self._receive()
-        if message["type"] == "http.disconnect" and self.accepted.done():
-            # The caller's connection went its way with the 202; whoever waits for the result polls.
-            await asyncio.Event().wait()
-        return message
+        if not self.accepted.done():
+            async with self._reading:
+                message = await self._receive()
+                self._complete = self._complete or not message.get("more_body", False)
+            if message["type"] != "http.disconnect" or not self.accepted.done():
+                return message
+        # The caller's connection went its way with the 202; whoever waits for the result polls.
+        await self._drained.wait()
+        if self._body:
+            return self._body.pop(0)
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    async def drain(self) -> None:
+        """Read what is left of the body before the response ends the exchange it comes in."""
+        size = 0
+        if not self._complete:
+            async with self._reading:
+                while not self._complete:
+                    message = await self._receive()
+                    size += len(message.get("body", b""))
+                    if size > MAX_BODY_BYTES:
+                        # An application that wants more of it reads it before it calls downstream.
+                        message = {"type": "http.disconnect"}
+                    self._complete = not message.get("more_body", False)
+                    self._body.append(message)
+        self._drained.set()
 
     async def send(self, message: Message) -> None:
         invocation = self.invocation
