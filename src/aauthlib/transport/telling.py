@@ -119,9 +119,9 @@ async def keep_telling(
 
 
 @asynccontextmanager
-async def telling(tell_again: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-    """While this is open, `tell_again` is called every few seconds."""
-    task = asyncio.create_task(keep_telling(tell_again), name="telling of revocations")
+async def telling(tell_again: Callable[[], Awaitable[object]], *, every_s: float = 15.0) -> AsyncIterator[None]:
+    """While this is open, `tell_again` is called every `every_s` seconds."""
+    task = asyncio.create_task(keep_telling(tell_again, every_s=every_s), name="telling of revocations")
     try:
         yield
     finally:

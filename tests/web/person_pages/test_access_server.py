@@ -96,6 +96,18 @@ async def test_a_person_sees_who_could_not_be_told_that_access_ended(make_site: 
     assert response.status_code == 200
     assert "acts for you no more" in browser.text
     assert "calendar.example It could not be reached." in browser.text
+    await browser.get("/")
+    assert "Not told yet" in browser.text
+    assert "May still serve aauth:" in browser.text
+    site.clock.now += 60
+
+    async def back(effect: Send) -> Response:
+        return Response(200)
+
+    site.app.wire.transport.send = back  # type: ignore[method-assign]
+    assert await site.app.server.tell_again() == 1
+    await browser.get("/")
+    assert "Not told yet" not in browser.text
 
 
 @pytest.mark.spec("#revocation-response")
