@@ -177,13 +177,22 @@ def serve_person(
     organisations: Annotated[
         Path | None, typer.Option(help="TOML file with the organisations of its people and where they sign in.")
     ] = None,
+    channels: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of the channels people can be told by: e-mail, chat, phone."),
+    ] = None,
     dev: Dev = False,
 ) -> None:
     """Run a person server: consent pages, person tokens, auth tokens."""
     from .serve import serve_person_server
 
     screen = Screen()
-    carry_out(screen, lambda: serve_person_server(screen, issuer, database, host, port, title, organisations, dev))
+    carry_out(
+        screen,
+        lambda: serve_person_server(
+            screen, issuer, database, host, port, title, organisations=organisations, channels=channels, dev=dev
+        ),
+    )
 
 
 @serve.command("provider")

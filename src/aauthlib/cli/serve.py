@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import ConfigurationError
 from ..identifiers import server_identifier
 from ..messages.metadata import AgentProviderMetadata
+from ..person.channels import read_channels
 from ..person.organisation_settings import read_organisations
 from ..provider import AgentProvider, InvitationCodes
 from ..store.database import Database
@@ -32,14 +33,17 @@ def serve_person_server(
     host: str,
     port: int,
     title: str | None,
+    *,
     organisations: Path | None,
+    channels: Path | None,
     dev: bool,
 ) -> int:
     """Run a person server until it is stopped."""
     tenants = read_organisations(organisations, dev=dev) if organisations is not None else {}
+    offered = read_channels(channels) if channels is not None else []
 
     async def main() -> None:
-        app = await build_person_app(database, issuer, dev=dev, name=title, organisations=tenants)
+        app = await build_person_app(database, issuer, dev=dev, name=title, organisations=tenants, channels=offered)
         screen.say(f"[bold]Person server[/] {safe(issuer)}, on http://{host}:{port}")
         screen.say(f"  data: {safe(_shown(database))}")
         if app.setup_code is not None:

@@ -19,7 +19,7 @@ from ..errors import (
 )
 from ..http import Response
 from ..messages.bodies import RequestContext
-from ..messages.requirement import INTERACTION
+from ..messages.requirement import APPROVAL, INTERACTION
 from ..tokens import AgentToken, AuthToken, PersonToken, verify
 from ..tokens.checks import check_subagent_token
 from .asked import AUTH_TOKEN, Asked
@@ -132,12 +132,17 @@ class Opening(Federating):
     ) -> Opened:
         if "none" in prompt:
             raise UserUnreachable("The person must be asked, and the request says not to (prompt=none).")
+        requirement = INTERACTION
         if "interaction" not in (body.capabilities or ()):
-            raise UserUnreachable(
-                "The person must be asked and this server cannot reach them. An agent that can send the person to a "
-                "URL says so with capabilities: interaction."
-            )
-        return await self.open_request(asked, INTERACTION, agent, subagent)
+            person_id, _ = await self.standing_of(asked)
+            if person_id is None or not await self.store.reaches(person_id):
+                raise UserUnreachable(
+                    "The person must be asked and this server cannot reach them. An agent that can send the person to "
+                    "a URL says so with capabilities: interaction."
+                )
+            # This server tells the person, who decides on its pages without being sent there (#requirement-approval).
+            requirement = APPROVAL
+        return await self.open_request(asked, requirement, agent, subagent)
 
     async def open_request(
         self, asked: Asked, requirement: str | None, agent: AgentToken, subagent: AgentToken | None

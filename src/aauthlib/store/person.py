@@ -15,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..deferred.machine import WAITING, Event, State
 from ..deferred.pending import Pending
 from ..errors import AAuthError, Expired, InvalidCode, NotFound, Revoked
+from ..messages.requirement import APPROVAL, INTERACTION
+from .notifications import SQLNotifications, announce
 from .pending import KEPT_AFTER_END_S, SQLPendingStore, advance, expired, insert_pending, pending_table, take_code
 from .person_bindings import SQLBindings
 from .person_conversations import RequestChanged, SQLConversations, turns, version_of
@@ -66,7 +68,14 @@ _AUDIT_KEPT_S = 400 * 86_400.0
 
 
 class SQLPersonStore(
-    SQLLeaving, SQLBindings, SQLConversations, SQLIssuedTokens, SQLRevocations, SQLFederations, SQLPendingStore
+    SQLLeaving,
+    SQLNotifications,
+    SQLBindings,
+    SQLConversations,
+    SQLIssuedTokens,
+    SQLRevocations,
+    SQLFederations,
+    SQLPendingStore,
 ):
     """Everything a person server keeps."""
 
@@ -95,6 +104,17 @@ class SQLPersonStore(
                     upstream_key=key_of(upstream["iss"], upstream["jti"]) if upstream else None,
                 )
             )
+            await self._announce(connection, pending, upstream["person_id"] if upstream else None)
+
+    async def _announce(self, connection: AsyncConnection, pending: Pending, acting_for: str | None) -> None:
+        """Tell the person, if it is known whom the request is made for, that it waits for them."""
+        if pending.requirement not in (INTERACTION, APPROVAL):
+            return
+        agent = pending.request["agent"]
+        binding = await binding_of(connection, (agent["iss"], agent["sub"])) if acting_for is None else None
+        person_id = acting_for or (binding.person_id if binding is not None else None)
+        if person_id is not None:
+            await announce(connection, person_id, pending.digest, now=pending.created_at)
 
     async def advance_pending(self, digest: str, event: Event, *, detail: str = "", record: object = None) -> Pending:
         async with self.database.transaction() as connection:

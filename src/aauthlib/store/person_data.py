@@ -17,8 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..base64url import b64url_encode
 from .account_sign_ins import recovery_code_table, session_table
 from .accounts import account_table, passkey_table
+from .notification_tables import notification_outbox, notification_preferences, notification_subscriptions
 from .organisation_tables import identities, members
 from .pending import pending_table
+from .person_conversations import turns
 from .person_tables import (
     audit_log,
     bindings,
@@ -62,6 +64,15 @@ def _pending_of(person_id: str) -> ColumnElement[bool]:
     return pending_table.c.digest.in_(select(person_requests.c.digest).where(_request_of(person_id)))
 
 
+def _turns_of(person_id: str) -> ColumnElement[bool]:
+    return turns.c.digest.in_(select(person_requests.c.digest).where(_request_of(person_id)))
+
+
+def _outbox_of(person_id: str) -> ColumnElement[bool]:
+    mine = select(notification_subscriptions.c.id).where(notification_subscriptions.c.person_id == person_id)
+    return notification_outbox.c.subscription_id.in_(mine)
+
+
 PERSONAL: tuple[Held, ...] = (
     Held(account_table, _column(account_table), "deleted", frozenset({"password_hash", "user_handle", "number"})),
     Held(passkey_table, _column(passkey_table), "deleted", frozenset({"public_key", "sign_count"})),
@@ -73,6 +84,15 @@ PERSONAL: tuple[Held, ...] = (
     Held(bindings, _column(bindings), "deleted"),
     Held(consents, _column(consents), "deleted", frozenset({"key"})),
     Held(directed_subs, _column(directed_subs), "deleted"),
+    Held(notification_outbox, _outbox_of, "deleted", frozenset({"id", "digest", "lease_until"})),
+    Held(
+        notification_subscriptions,
+        _column(notification_subscriptions),
+        "deleted",
+        # The keys of a browser; the address itself is in the name.
+        frozenset({"target", "target_key", "code_digest", "code_attempts"}),
+    ),
+    Held(notification_preferences, _column(notification_preferences), "deleted"),
     Held(issued_tokens, _column(issued_tokens), "pseudonymised", frozenset({"upstream_key"})),
     Held(
         federated_tokens,
@@ -90,6 +110,7 @@ PERSONAL: tuple[Held, ...] = (
         frozenset({"digest", "handle", "code_digest"}),
         frozenset({"request", "decision"}),
     ),
+    Held(turns, _turns_of, "deleted", frozenset({"digest"}), frozenset({"details"})),
     Held(audit_log, _column(audit_log), "pseudonymised", json=frozenset({"details"})),
 )
 
@@ -108,9 +129,11 @@ IMPERSONAL: Mapping[str, str] = {
     "person_revocations": "digests of tokens of others",
     "person_seen_agent_tokens": "agent tokens, until they expire; no person in them",
     "person_presentations": "which access server a token went to, by the pairwise identifier, an hour at most",
+    "person_untold": "whom to tell again that a token is revoked, by the token's identifier, until it expires",
     "person_federations": "where a request stands with an access server; goes with the request, its tokens at once",
     **dict.fromkeys(
         (
+            "access_untold",
             "access_billing",
             "access_bindings",
             "access_decisions",

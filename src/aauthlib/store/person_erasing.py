@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .database import from_json, to_json
 from .pending import pending_table
+from .person_conversations import turns
 from .person_data import PERSONAL
 from .person_tables import audit_log, federated_tokens, federations, issued_tokens, person_requests
 
@@ -40,7 +41,8 @@ async def erase(connection: AsyncConnection, person_id: str, *, pseudonym: str) 
 async def _requests(connection: AsyncConnection, person_id: str, pseudonym: str) -> None:
     mine = or_(person_requests.c.person_id == person_id, person_requests.c.acting_for == person_id)
     digests = list((await connection.execute(select(person_requests.c.digest).where(mine))).scalars())
-    await connection.execute(delete(federations).where(federations.c.digest.in_(digests)))
+    for table in (federations, turns):
+        await connection.execute(delete(table).where(table.c.digest.in_(digests)))
     rows = await connection.execute(
         select(pending_table.c.digest, pending_table.c.request, pending_table.c.decision).where(
             pending_table.c.digest.in_(digests)

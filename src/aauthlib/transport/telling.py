@@ -114,14 +114,14 @@ async def keep_telling(
         except Exception as error:
             # The last resort of a loop that must not end. The message could quote data; the kind and the place cannot.
             where = "".join(format_tb(error.__traceback__))
-            _log.error("telling of revocations failed: %s\n%s", type(error).__name__, where)
+            _log.error("telling failed: %s\n%s", type(error).__name__, where)
         await sleep(every_s)
 
 
 @asynccontextmanager
 async def telling(tell_again: Callable[[], Awaitable[object]], *, every_s: float = 15.0) -> AsyncIterator[None]:
     """While this is open, `tell_again` is called every `every_s` seconds."""
-    task = asyncio.create_task(keep_telling(tell_again, every_s=every_s), name="telling of revocations")
+    task = asyncio.create_task(keep_telling(tell_again, every_s=every_s), name="telling")
     try:
         yield
     finally:

@@ -27,7 +27,12 @@ __all__ = ["Form", "PageError", "Pages", "read_form"]
 
 _MAX_FORM_BYTES = 65_536
 _MAX_FORM_FIELDS = 100
-_STATIC_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+_STATIC_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+}
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -164,6 +169,8 @@ class Pages:
                 "default-src 'none'",
                 "script-src 'self'",
                 "style-src 'self'",
+                "worker-src 'self'",
+                "manifest-src 'self'",
                 " ".join(("img-src 'self'", *self._origins(images))),
                 " ".join(("form-action 'self'", *self._origins(form_targets, loopback=True))),
                 "frame-ancestors 'none'",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,8 @@ from ..effects import Clock
 from ..identifiers import server_identifier
 from ..messages.codes import random_code
 from ..person.accounts import Accounts
+from ..person.channels import Channel
+from ..person.notifications import NOTIFY_EVERY_S, Notifier
 from ..person.openid_sign_in import OpenIDSignIn
 from ..person.organisation_settings import OrganisationSettings, check_organisations
 from ..person.organisations import Organisations
@@ -47,6 +49,7 @@ class PersonApp:
 
     server: PersonServer
     accounts: Accounts
+    notifier: Notifier
     organisations: Organisations
     database: Database = field(repr=False)
     wire: AsyncWire = field(repr=False)
@@ -78,22 +81,25 @@ async def build_person_app(
     setup_code_required: bool | None = None,
     organisations: Mapping[str, OrganisationSettings] | None = None,
     random_below: Callable[[int], int] = secrets.randbelow,
+    channels: Iterable[Channel] = (),
     **server_options: Any,
 ) -> PersonApp:
     """Open the person server `issuer` on `database_url`.
 
     `dev` is the development profile. `setup_code_required` asks whoever makes the first account for the code this
     process prints; by default everywhere but in the development profile, which only this machine reaches.
-    `organisations` are those of its people, by tenant. `server_options` go to `PersonServer.open`. Raises
-    `InvalidIdentifier` or `ConfigurationError`.
+    `organisations` are those of its people, by tenant. `channels` are what people can be told by beside their browsers;
+    while the app's lifespan lasts it tells them. `server_options` go to `PersonServer.open`. Raises `InvalidIdentifier`
+    or `ConfigurationError`.
     """
     server_identifier(issuer, dev=dev)
     database = await Database.open(database_url)
     carrier = wire if wire is not None else AsyncWire.open(dev=dev, clock=clock)
+    store = SQLPersonStore(database)
     try:
         server = await PersonServer.open(
             issuer=issuer,
-            store=SQLPersonStore(database),
+            store=store,
             wire=carrier,
             clock=clock,
             dev=dev,
@@ -119,13 +125,16 @@ async def build_person_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with telling(server.tell_again):
+        async with telling(server.tell_again), telling(notifier.send_due, every_s=NOTIFY_EVERY_S):
             yield
         await carrier.aclose()
         await database.close()
 
-    pages = person_page_routes(server, accounts, tenants, providers, clock=clock, dev=dev, setup_code=setup_code)
+    notifier = Notifier(server, store, channels=channels, clock=clock, random_below=random_below)
+    pages = person_page_routes(
+        server, accounts, tenants, providers, notifier, clock=clock, dev=dev, setup_code=setup_code
+    )
     asgi = Starlette(routes=[*person_routes(server), *pages], lifespan=lifespan)
     # Redirects to add or drop a slash would be built from the Host header.
     asgi.router.redirect_slashes = False
-    return PersonApp(server, accounts, tenants, database, carrier, setup_code, invitations, asgi)
+    return PersonApp(server, accounts, notifier, tenants, database, carrier, setup_code, invitations, asgi)

@@ -22,6 +22,8 @@ async def test_every_page_has_the_security_headers(browser: Browser, path: str) 
         "default-src": "'none'",
         "script-src": "'self'",
         "style-src": "'self'",
+        "worker-src": "'self'",
+        "manifest-src": "'self'",
         "img-src": "'self'",
         "form-action": "'self'",
         "frame-ancestors": "'none'",

@@ -13,9 +13,11 @@ import pytest
 from sqlalchemy import select
 
 import aauthlib.store
+from aauthlib.base64url import b64url_encode
 from aauthlib.person.organisation_settings import OrganisationSettings
 from aauthlib.person.sessions import RECENT_S
 from aauthlib.store.database import Database, schema
+from aauthlib.store.notification_records import Preferences
 from aauthlib.store.organisation_records import LinkedIdentity
 from aauthlib.store.person_data import IMPERSONAL, PERSONAL
 
@@ -110,15 +112,22 @@ async def life(request: pytest.FixtureRequest, make_site: MakeSite) -> AsyncIter
     await ana.get(path)
     await ana.submit(path, decision="approve", remember="yes")
     token = (await site.poll(answer)).json()["person_token"]
+    phone = {"endpoint": "https://push.example/ana", "p256dh": b64url_encode(b"\x04" + bytes(64))}
+    await site.app.notifier.subscribe_browser(person_id, **phone, auth=b64url_encode(bytes(16)), name="Ana’s phone")
+    await site.app.notifier.set_preferences(person_id, Preferences(zone="Europe/Madrid"))
     # One request is granted and not fetched, one waits.
     for scope in ("calendar.read", "calendar.write"):
         pending = await site.app.server.auth_token(
-            site.parties.ask_auth_token(token, scope, device="Ana Example’s phone")
+            site.parties.ask_auth_token(
+                token, scope, device="Ana Example’s phone", capabilities=["interaction", "clarification"]
+            )
         )
         path = (await ana.get(page_url(pending))).headers["location"]
+        await ana.get(path)
         if scope == "calendar.read":
-            await ana.get(path)
             await ana.submit(path, decision="approve", scope=scope)
+        else:
+            await ana.submit(f"{path}/ask", question="For Ana Example?")
     yield Life(site, ana, boss, person_id, token, codes)
 
 

@@ -21,12 +21,13 @@ from ...errors import AAuthError, Expired, Gone, InvalidCode, NotFound, RateLimi
 from ...person.accounts import Accounts
 from ...person.attempts import Attempts
 from ...person.consent import AgentOfAnotherPerson, NotWaiting, OtherOrganisation
+from ...person.notifications import Notifier
 from ...person.openid_sign_in import OpenIDSignIn
 from ...person.organisations import AlreadyMember, NotAdministrator, Organisations
 from ...person.server import PersonServer
 from ..asgi import Receive, Scope, Send
 from ..pages import PageError, Pages
-from . import data, deciding, entering, home, joining, organisation, providing, security
+from . import data, deciding, entering, home, joining, notifying, organisation, providing, security
 from .visit import Handler, Site, Visit, open_visit, read_post
 
 __all__ = ["person_page_routes"]
@@ -69,6 +70,7 @@ def person_page_routes(
     accounts: Accounts,
     organisations: Organisations,
     providers: OpenIDSignIn,
+    notifier: Notifier,
     *,
     clock: Clock,
     dev: bool,
@@ -81,7 +83,7 @@ def person_page_routes(
     """
     pages = Pages(Path(__file__).parent, issuer=server.issuer, clock=clock, dev=dev)
     attempts = Attempts(limit=_SETUP_TRIES, window_s=_SETUP_WINDOW_S, clock=clock)
-    site = Site(server, accounts, pages, organisations, providers, attempts, setup_code)
+    site = Site(server, accounts, pages, organisations, providers, notifier, attempts, setup_code)
 
     def page(path: str, *, get: Handler | None = None, post: Handler | None = None, public: bool = False) -> Route:
         return Route(path, _Whole(_endpoint(site, get=get, post=post, public=public)))
@@ -118,6 +120,15 @@ def person_page_routes(
         page("/organisation/invite", post=organisation.invite),
         page("/organisation/withdraw", post=organisation.withdraw),
         page("/join/{secret}", get=joining.show_join, post=joining.join, public=True),
+        page("/notifications", get=notifying.show),
+        page("/notifications/browser", post=notifying.subscribe_browser),
+        page("/notifications/channel", post=notifying.subscribe),
+        page("/notifications/confirm", post=notifying.confirm),
+        page("/notifications/remove", post=notifying.remove),
+        page("/notifications/test", post=notifying.send_test),
+        page("/notifications/when", post=notifying.set_when),
+        # A service worker governs what lies below its own address, and its update is looked for there.
+        Route("/notify.js", _static(pages, "notify.js"), methods=["GET"]),
         Route("/static/{name}", _static(pages), methods=["GET"]),
         Route("/favicon.ico", _static(pages, "favicon.svg"), methods=["GET"]),
         page("/{rest:path}", get=_not_there, post=_not_there, public=True),

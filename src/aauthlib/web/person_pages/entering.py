@@ -48,7 +48,8 @@ __all__ = [
 ]
 
 _NEXT = re.compile(
-    r"/(?:security|organisation|data|join/[A-Za-z0-9_-]{43}|requests/[0-9a-f]{64}|interaction-callback/[A-Za-z0-9_-]{1,128}(?:\?error=[a-z_]{1,64})?)?\Z"
+    r"/(?:security|notifications|organisation|data|join/[A-Za-z0-9_-]{43}|requests/[0-9a-f]{64}"
+    r"|interaction-callback/[A-Za-z0-9_-]{1,128}(?:\?error=[a-z_]{1,64})?)?\Z"
 )
 _INVITATION = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 #: A longer list of organisations would say more about a server's customers than a sign-in page should.

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from ...person.accounts import Account, Accounts, Session, SignedIn, csrf_token
 from ...person.attempts import Attempts
+from ...person.notifications import Notifier
 from ...person.openid_sign_in import OpenIDSignIn
 from ...person.organisations import Member, Organisations
 from ...person.server import PersonServer
@@ -38,6 +39,7 @@ class Site:
     pages: Pages
     organisations: Organisations
     providers: OpenIDSignIn
+    notifier: Notifier
     setup_attempts: Attempts
     setup_code: str | None = field(default=None, repr=False)
     """What whoever makes the first account must type; `None` on a development server."""
