@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from .base import AAuthError, TokenError, TokenExpired, TokenFromFuture, TokenInvalid, TokenRevoked
-from .problems import PROBLEMS, ProblemError, TokenClockSkew
+from .problems import PROBLEMS, MissionTerminated, ProblemError, TokenClockSkew
 from .signature import ClockSkew, ExpiredJWT, InvalidJWT, RevokedJWT, SignatureError
 
 __all__ = ["PARAMETER_TOKEN_ERRORS", "TokenParameter", "as_parameter_error", "as_signature_error", "parse_problem"]
@@ -65,4 +65,8 @@ def parse_problem(status: int, body: bytes) -> ProblemError | None:
     cls = PROBLEMS.get(code) if isinstance(code, str) else None
     if cls is None:
         return None
-    return cls(detail if isinstance(detail, str) else "")
+    text = detail if isinstance(detail, str) else ""
+    if cls is MissionTerminated:
+        reason = document.get("termination_reason")
+        return MissionTerminated(text, reason=reason if isinstance(reason, str) else None)
+    return cls(text)

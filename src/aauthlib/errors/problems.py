@@ -31,6 +31,8 @@ __all__ = [
     "InvalidSubagentToken",
     "InvalidUpstreamToken",
     "MethodNotAllowed",
+    "MissionNotFound",
+    "MissionTerminated",
     "NotFound",
     "ProblemError",
     "RateLimited",
@@ -313,6 +315,29 @@ class NotFound(ProblemError):
     status = 404
 
 
+class MissionNotFound(ProblemError):
+    """No such mission, or it is not this agent's: nobody can tell which (#mission-endpoint-errors)."""
+
+    code = "mission_not_found"
+    status = 404
+
+
+class MissionTerminated(ProblemError):
+    """The mission is permanently ended (#mission-status-errors); `reason` says why, as far as it is told."""
+
+    code = "mission_terminated"
+    status = 403
+
+    def __init__(self, detail: str = "", *, reason: str | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+    def body(self) -> dict[str, Any]:
+        """The problem, with the mission's status and the reason."""
+        why = {"termination_reason": self.reason} if self.reason is not None else {}
+        return {**super().body(), "mission_status": "terminated", **why}
+
+
 class AccessDenied(ProblemError):
     """The signature verified and this caller is still not let in (signature-key#5.3). The `error` is informative."""
 
@@ -368,6 +393,8 @@ PROBLEMS: Mapping[str, type[ProblemError]] = {
         RateLimited,
         UnsupportedIss,
         NotFound,
+        MissionNotFound,
+        MissionTerminated,
         AccessDenied,
         MethodNotAllowed,
     )

@@ -12,12 +12,33 @@ from typing import Any, Literal
 import msgspec
 
 from ..keys import PublicKey
+from ..messages.missions import MissionProposal
 from ..store.person_records import AgentId, TokenId
 
-__all__ = ["AUTH_TOKEN", "PERSON_TOKEN", "Asked", "AskedInteraction", "AskedUpstream"]
+__all__ = [
+    "AUTH_TOKEN",
+    "MISSION",
+    "MISSION_COMPLETION",
+    "MISSION_UPDATE",
+    "PERMISSION",
+    "PERSON_TOKEN",
+    "TOKENS",
+    "Asked",
+    "AskedAgent",
+    "AskedInteraction",
+    "AskedPermission",
+    "AskedUpstream",
+]
 
 PERSON_TOKEN: Literal["person_token"] = "person_token"
 AUTH_TOKEN: Literal["auth_token"] = "auth_token"
+MISSION: Literal["mission"] = "mission"
+MISSION_UPDATE: Literal["mission_update"] = "mission_update"
+MISSION_COMPLETION: Literal["mission_completion"] = "mission_completion"
+PERMISSION: Literal["permission"] = "permission"
+
+#: The kinds that end in a token for a resource. The others are an agent's own affair with its person.
+TOKENS = frozenset({PERSON_TOKEN, AUTH_TOKEN})
 
 
 class AskedAgent(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,14 +70,23 @@ class AskedUpstream(msgspec.Struct, frozen=True, kw_only=True):
     root_sub: str
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One request for a token."""
+class AskedPermission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the agent wants to do that no resource governs (#permission-request)."""
 
-    kind: Literal["person_token", "auth_token"]
+    action: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request: for a token, or about a mission or a permission."""
+
+    kind: Literal["person_token", "auth_token", "mission", "mission_update", "mission_completion", "permission"]
     agent: AskedAgent
     cnf: dict[str, str]
     """The key the token is bound to: the agent's or the sub-agent's."""
-    resource: str
+    resource: str = ""
+    """Where, of a request for a token; empty for the others."""
     not_after: float
     """The earliest `exp` of the tokens it hangs on, Unix seconds."""
     subagent: str | None = None
@@ -76,6 +106,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tenant: str | None = None
     """The organisation in the presented token, which the auth token repeats."""
     upstream: AskedUpstream | None = None
+    mission_s256: str | None = None
+    """The mission it is made in."""
+    proposal: MissionProposal | None = None
+    text: str | None = None
+    """Of an update what changed, of a completion the summary: Markdown."""
+    permission: AskedPermission | None = None
     capabilities: tuple[str, ...] = ()
     """Of those the agent declared, what a request that is open depends on."""
     interaction: AskedInteraction | None = None

@@ -103,6 +103,7 @@ class Clarifying(PersonServerCore):
             ("iss", asked.resource, token.iss),
             ("sub", asked.sub, token.sub),
             ("tenant", asked.tenant, token.tenant),
+            ("mission_s256", asked.mission_s256, token.mission_s256),
             ("aud", asked.access_server or self.issuer, token.aud),
         ):
             if ours != theirs:

@@ -9,13 +9,16 @@ This module knows no store, no template and no framework.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..deferred.machine import State
 from ..errors import AAuthError
 from ..messages.identity_scopes import IDENTITY_SCOPES
 from ..store.person_conversations import RequestChanged, TooManyQuestions, Turn
 from ..store.person_records import AgentOfAnotherPerson, NotWaiting
+
+if TYPE_CHECKING:
+    from .mission_views import MissionFace
 
 __all__ = [
     "IDENTITY_SCOPES",
@@ -142,6 +145,8 @@ class ConsentView:
     resource_interaction: ResourceInteraction | None = None
     other_organisation: str | None = None
     """The agent asks for somebody of this organisation, and the person is not: only a no is possible."""
+    mission: MissionFace | None = None
+    """The mission it is asked in."""
     access_server: str | None = None
     """Who decides after the person, by the rules of the resource (#access-server-federation). All or nothing: it is not
     told of a part."""

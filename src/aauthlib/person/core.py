@@ -26,7 +26,7 @@ from .attempts import Attempts
 from .consent import IDENTITY_SCOPES
 from .faces import Faces, FlowRunner
 from .keys import ServerKeys, load_keys
-from .limits import REVOCATIONS_PER_MINUTE, DistinctResources
+from .limits import AUDITS_PER_MINUTE, MISSION_MISSES_PER_MINUTE, REVOCATIONS_PER_MINUTE, DistinctResources
 from .minting import Mint
 from .storage import PersonStore
 
@@ -41,6 +41,9 @@ JWKS_PATH = "/.well-known/aauth-person-jwks.json"
 PERSON_TOKEN_PATH = "/person-token"
 AUTH_TOKEN_PATH = "/auth-token"
 REVOCATION_PATH = "/revocation"
+MISSION_PATH = "/mission"
+PERMISSION_PATH = "/permission"
+AUDIT_PATH = "/audit"
 
 
 class PersonServerCore:
@@ -86,6 +89,8 @@ class PersonServerCore:
         self.replay: ReplayCache = replay if replay is not None else MemoryReplayCache()
         self.cache = TokenCache()
         self.revocation_rate = Attempts(limit=REVOCATIONS_PER_MINUTE, window_s=60.0, clock=clock)
+        self.mission_misses = Attempts(limit=MISSION_MISSES_PER_MINUTE, window_s=60.0, clock=clock)
+        self.audit_rate = Attempts(limit=AUDITS_PER_MINUTE, window_s=60.0, clock=clock)
         self._about = (name, description, logo_uri)
         self._purged_at = clock()
 
@@ -99,6 +104,9 @@ class PersonServerCore:
             person_token_endpoint=self.issuer + PERSON_TOKEN_PATH,
             auth_token_endpoint=self.issuer + AUTH_TOKEN_PATH,
             revocation_endpoint=self.issuer + REVOCATION_PATH,
+            mission_endpoint=self.issuer + MISSION_PATH,
+            permission_endpoint=self.issuer + PERMISSION_PATH,
+            audit_endpoint=self.issuer + AUDIT_PATH,
             accept_signature_algs=list(DEFAULT_ALGORITHMS),
             scopes_supported=list(IDENTITY_SCOPES),
             claims_supported=claims,
@@ -179,9 +187,15 @@ class PersonServerCore:
         if asked.upstream is not None:
             person_id = asked.upstream.person_id
             return person_id, await self.store.chain_consents(
-                asked.agent.iss, person_id=person_id, resource=asked.resource, account=asked.account
+                asked.agent.iss,
+                person_id=person_id,
+                resource=asked.resource,
+                account=asked.account,
+                mission=asked.mission_s256,
             )
-        standing = await self.store.standing(asked.agent_id, resource=asked.resource, account=asked.account)
+        standing = await self.store.standing(
+            asked.agent_id, resource=asked.resource, account=asked.account, mission=asked.mission_s256
+        )
         return (standing.binding.person_id if standing.binding is not None else None), standing.consents
 
     def signed(self, request: Request) -> Request:

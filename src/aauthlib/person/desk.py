@@ -10,17 +10,17 @@ import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ..deferred.machine import Event, State
-from ..deferred.pending import MAX_CODE_ATTEMPTS, Pending
-from ..errors import InvalidCode, InvalidRequest
+from ..deferred.machine import Event
+from ..deferred.pending import MAX_CODE_ATTEMPTS
+from ..errors import InvalidCode, InvalidRequest, NotFound
 from ..messages.bodies import PLATFORMS
 from ..messages.codes import code_digest
 from ..messages.identity_scopes import released_claims
 from ..messages.requirement import CLARIFICATION
 from ..store.person_conversations import MAX_QUESTIONS, RequestChanged, version_of
 from ..store.person_records import NAMING, AgentId, AuditRecord, Consent, Decision, PersonRequest, Untold
-from .asked import PERSON_TOKEN, Asked
-from .callbacks import CALLBACK_ERRORS, EVENTS_OF_CALLBACK_ERRORS, permitted_callback, with_parameters
+from .asked import AUTH_TOKEN, PERSON_TOKEN, TOKENS, Asked
+from .callbacks import EVENTS_OF_CALLBACK_ERRORS, permitted_callback, with_parameters
 from .cascade import RevocationOutcome, tell_resources
 from .consent import (
     IDENTITY_SCOPES,
@@ -35,6 +35,9 @@ from .consent import (
 )
 from .faces import cut, resource_face, scope_line, short
 from .federating import Federating
+from .mission_desk import mission_request_view
+from .mission_views import MissionFace, MissionRequestView
+from .outcomes import callback_of, outcome_of
 
 __all__ = ["ConsentDesk"]
 
@@ -78,7 +81,7 @@ class ConsentDesk(Federating):
         )
         return request.pending.digest
 
-    async def consent(self, digest: str, *, person_id: str) -> ConsentView:
+    async def consent(self, digest: str, *, person_id: str) -> ConsentView | MissionRequestView:
         """Everything the page shows about a request. Raises `NotFound` for one that is not this person's to see."""
         return await self._view(await self.store.request_for(digest, person_id=person_id, now=self.clock()), person_id)
 
@@ -107,6 +110,8 @@ class ConsentDesk(Federating):
             raise OtherOrganisation("The agent asks for somebody of another organisation.")
         if asked.interaction is not None and not request.resource_done and request.pending.waiting:
             raise ResourceInteractionFirst("The resource wants you on its own page first.")
+        if asked.kind not in TOKENS:
+            raise NotFound("There is no such request for a token.")
         if asked.kind == PERSON_TOKEN:
             scopes = [NAMING]
         else:
@@ -130,6 +135,7 @@ class ConsentDesk(Federating):
                 platform=asked.platform,
                 device=asked.device,
                 root=asked.root,
+                mission=asked.mission_s256,
             ),
             now=now,
         )
@@ -160,7 +166,7 @@ class ConsentDesk(Federating):
             await self._end(digest, person_id, event, "The interaction at the resource was not completed.")
         return digest
 
-    async def pending_for(self, person_id: str) -> list[ConsentView]:
+    async def pending_for(self, person_id: str) -> list[ConsentView | MissionRequestView]:
         """The open requests this person may decide."""
         requests = await self.store.requests_for(person_id, now=self.clock(), limit=_MAX_LISTED)
         return list(await asyncio.gather(*(self._view(request, person_id) for request in requests)))
@@ -186,7 +192,7 @@ class ConsentDesk(Federating):
         ]
 
     async def grants(self, person_id: str) -> list[Grant]:
-        """What the person's agents may do without asking again."""
+        """What the person's agents may do without asking again, outside of missions."""
         return [
             Grant(
                 agent_iss=consent.agent[0],
@@ -197,6 +203,8 @@ class ConsentDesk(Federating):
                 granted_at=consent.granted_at,
             )
             for consent in await self.store.consents_of(person_id)
+            # What holds in a mission is shown, and ends, with it.
+            if consent.mission is None
         ]
 
     async def disconnect(self, person_id: str, agent: AgentId) -> list[RevocationOutcome]:
@@ -270,7 +278,7 @@ class ConsentDesk(Federating):
 
     async def _end(self, digest: str, person_id: str, event: Event, detail: str) -> str | None:
         request = await self.store.refuse(digest, person_id=person_id, event=event, detail=detail, now=self.clock())
-        return _callback(request)
+        return callback_of(request)
 
     async def _other_organisation(self, asked: Asked, person_id: str) -> str | None:
         wanted = asked.wanted_tenant
@@ -284,8 +292,10 @@ class ConsentDesk(Federating):
         asked = Asked.of(pending.request)
         return Hints(asked.login_hint, asked.domain_hint, asked.wanted_tenant)
 
-    async def _view(self, request: PersonRequest, person_id: str) -> ConsentView:
+    async def _view(self, request: PersonRequest, person_id: str) -> ConsentView | MissionRequestView:
         pending, asked = request.pending, Asked.of(request.pending.request)
+        if asked.kind not in TOKENS:
+            return await mission_request_view(self, request, person_id)
         provider, resource, standing, (_, consents), known, profile = await asyncio.gather(
             self.faces.provider(asked.agent.iss),
             self.faces.resource(asked.resource),
@@ -297,6 +307,9 @@ class ConsentDesk(Federating):
         page = await self.page_of_access_server(pending, asked)
         conversation = await self.store.conversation(pending.digest)
         questions = sum(turn.kind == "question" for turn in conversation)
+        mission = None
+        if asked.mission_s256 is not None:
+            mission = await self.store.mission(asked.root or asked.agent_id, asked.mission_s256)
         interaction = None
         if asked.interaction is not None:
             url = with_parameters(
@@ -307,7 +320,7 @@ class ConsentDesk(Federating):
             interaction = ResourceInteraction(url, completed=request.resource_done)
         return ConsentView(
             digest=pending.digest,
-            kind=asked.kind,
+            kind=PERSON_TOKEN if asked.kind == PERSON_TOKEN else AUTH_TOKEN,
             agent=AgentFace(
                 iss=asked.agent.iss,
                 sub=asked.agent.sub,
@@ -327,6 +340,7 @@ class ConsentDesk(Federating):
             identity_claims=tuple(released_claims(asked.scope, profile)),
             resource_interaction=interaction,
             other_organisation=await self._other_organisation(asked, person_id),
+            mission=MissionFace.of(mission, now=self.clock()) if mission is not None else None,
             access_server=asked.access_server,
             access_interaction=page,
             on_behalf_of=asked.upstream.caller if asked.upstream else None,
@@ -337,27 +351,7 @@ class ConsentDesk(Federating):
             created_at=pending.created_at,
             expires_at=pending.expires_at,
             state=pending.state,
-            outcome=_outcome(pending),
+            outcome=outcome_of(pending),
             reauthenticate=asked.reauthenticate,
-            callback=_callback(request),
+            callback=callback_of(request),
         )
-
-
-def _outcome(pending: Pending) -> State | None:
-    """How a request ended; of a delivered one that stands in its decision."""
-    if pending.waiting:
-        return None
-    if pending.state is not State.DELIVERED:
-        return pending.state
-    if "granted_by" in pending.decision:
-        return State.GRANTED
-    ends = {"deny": State.DENIED, "abandon": State.ABANDONED, "expire": State.EXPIRED, "fail": State.FAILED}
-    return ends.get(str(pending.decision.get("event")))
-
-
-def _callback(request: PersonRequest) -> str | None:
-    """The callback for the state the request is in."""
-    if request.callback is None:
-        return None
-    error = CALLBACK_ERRORS.get(_outcome(request.pending) or State.DELIVERED)
-    return with_parameters(request.callback, error=error) if error else request.callback

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import TypedDict
 
 from ..deferred.machine import State
-from ..deferred.pending import MAX_WAIT_S, Completion, Pending, accepted_response
+from ..deferred.pending import MAX_WAIT_S, Completion, Pending, accepted_response, id_digest
 from ..errors import (
     InvalidIdentifier,
     InvalidRequest,
@@ -31,10 +31,12 @@ from ..messages.bodies import (
 from ..messages.headers import parse_prefer_wait
 from ..store.person_records import NAMING, IssuedToken
 from ..tokens import Token
-from .asked import AUTH_TOKEN, PERSON_TOKEN, Asked, AskedAgent, AskedInteraction
+from .asked import AUTH_TOKEN, PERSON_TOKEN, TOKENS, Asked, AskedAgent, AskedInteraction
 from .clarification import Clarifying
 from .core import owner_of
 from .federating import StillWaiting, asks_agent
+from .mission_answers import answer_of
+from .mission_lookup import capped, mission_of_request, refuse_ended_mission
 from .opening import Opening
 from .resource_tokens import verify_resource_token
 
@@ -61,8 +63,7 @@ class TokenEndpoints(Opening, Clarifying):
             resource = server_identifier(body.resource, dev=self.dev)
         except InvalidIdentifier as error:
             raise InvalidRequest(f"resource is not a resource's identifier. {error.detail}") from error
-        if body.mission_s256 is not None:
-            raise InvalidRequest("mission_s256 names no mission of this agent; this server keeps no missions yet.")
+        mission = await mission_of_request(self, body.mission_s256, agent, upstream)
         prompt = _prompt(body)
         subagent = await self.subagent_of(body, agent)
         self.resources_named.count(owner_of(agent), resource)
@@ -71,11 +72,12 @@ class TokenEndpoints(Opening, Clarifying):
             agent=AskedAgent(iss=agent.iss, sub=agent.sub, jti=agent.jti),
             cnf=(subagent or agent).cnf.to_jwk(),
             resource=resource,
-            not_after=_earliest(agent, subagent, upstream.token if upstream else None),
+            not_after=capped(_earliest(agent, subagent, upstream.token if upstream else None), mission),
             subagent=subagent.sub if subagent else None,
             subagent_jti=subagent.jti if subagent else None,
             upstream=upstream.asked() if upstream else None,
             capabilities=_capabilities(body),
+            mission_s256=mission.s256 if mission else None,
             **_shown(body, prompt),
         )
         person_id, consents = await self.standing_of(asked)
@@ -121,6 +123,7 @@ class TokenEndpoints(Opening, Clarifying):
             stepped_up_jti=presented.jti if access_server is not None and not own else None,
             presented_exp=presented.exp,
             tenant=presented.tenant,
+            mission_s256=resource_token.mission_s256,
             upstream=upstream.asked() if upstream else None,
             capabilities=_capabilities(body),
             interaction=AskedInteraction(url=interaction.url, code=interaction.code, flow=self.random_id())
@@ -168,6 +171,8 @@ class TokenEndpoints(Opening, Clarifying):
 
         async def complete(pending: Pending) -> Completion:
             asked = await self.still_stands(pending)
+            if asked.kind not in TOKENS:
+                return await answer_of(self, pending, asked)
             if asked.access_server is not None:
                 url = f"{self.issuer}/pending/{pending_id}"
                 return await self.complete_federated(pending, url, wait_s=at_server_s)
@@ -181,6 +186,10 @@ class TokenEndpoints(Opening, Clarifying):
             return await self.pending.poll(pending_id, owner=owner, wait_s=wait_s, complete=complete, waiting=waiting)
         except StillWaiting as undecided:
             return undecided.response
+        except Revoked as error:
+            # Where its mission ended, that is what the agent must know (#mission-status-errors).
+            await refuse_ended_mission(self, await self.store.get_pending(id_digest(pending_id)))
+            raise error
 
     async def cancel(self, request: Request, pending_id: str) -> Response:
         """DELETE of a pending URL (#cancel-request): `204`."""

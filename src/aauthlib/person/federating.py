@@ -258,6 +258,7 @@ class Federating(PersonServerCore):
             cnf=asked.key,
             scope=frozenset(asked.scope) & frozenset(scopes),
             account=asked.account,
+            mission_s256=asked.mission_s256,
             not_after=asked.not_after,
         )
         return Exchange(
@@ -285,6 +286,7 @@ class Federating(PersonServerCore):
             scope=" ".join(token.scope or ()),
             upstream=asked.upstream_id,
             root=asked.root,
+            mission=asked.mission_s256,
             issued_at=now,
         )
         document = {"auth_token": token.raw, "expires_in": max(0, int(token.exp - now))}

@@ -123,6 +123,7 @@ class Expected:
     cnf: PublicKey
     scope: frozenset[str]
     account: str | None
+    mission_s256: str | None
     not_after: float
     """The earliest `exp` of the tokens it hangs on, Unix seconds."""
 
@@ -318,7 +319,7 @@ class Exchange:
             (token.sub != expected.sub or token.ps != expected.person_server, "naming another person"),
             (not set(token.scope or ()) <= expected.scope, "with more scope than was asked and allowed"),
             (token.account != expected.account, "for another account"),
-            (token.mission_s256 is not None, "for a mission it was not asked about"),
+            (token.mission_s256 != expected.mission_s256, "for another mission"),
             (token.exp > expected.not_after, "that outlives a token it hangs on"),
         ):
             if wrong:

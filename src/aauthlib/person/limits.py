@@ -11,11 +11,21 @@ from collections import OrderedDict
 from ..effects import Clock
 from ..errors import RateLimited
 
-__all__ = ["MAX_OPEN_PER_AGENT", "MAX_OPEN_PER_PROVIDER", "REVOCATIONS_PER_MINUTE", "DistinctResources"]
+__all__ = [
+    "AUDITS_PER_MINUTE",
+    "MAX_OPEN_PER_AGENT",
+    "MAX_OPEN_PER_PROVIDER",
+    "MISSION_MISSES_PER_MINUTE",
+    "REVOCATIONS_PER_MINUTE",
+    "DistinctResources",
+]
 
 MAX_OPEN_PER_AGENT = 20
 MAX_OPEN_PER_PROVIDER = 2000
 REVOCATIONS_PER_MINUTE = 120
+#: Of one agent: missions named that it does not have (#mission-endpoint-errors), and audit records.
+MISSION_MISSES_PER_MINUTE = 30
+AUDITS_PER_MINUTE = 1200
 _MAX_AGENTS = 10_000
 
 

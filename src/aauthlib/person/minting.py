@@ -49,6 +49,7 @@ class Mint:
                 now=now,
                 not_after=asked.not_after,
                 tenant=tenant,
+                mission_s256=asked.mission_s256,
             )
         except TokenInvalid as error:
             raise _expired() from error
@@ -79,6 +80,7 @@ class Mint:
                 scope=granted,
                 account=asked.account,
                 tenant=asked.tenant,
+                mission_s256=asked.mission_s256,
                 claims=released_claims(granted, profile),
             )
         except TokenInvalid as error:
@@ -115,6 +117,8 @@ class Mint:
             upstream=asked.upstream_id,
             root=asked.root,
             scope=scope,
+            mission=asked.mission_s256,
+            justification=asked.justification,
             issued_at=now,
         )
         return Completion(json_response(200, {kind: token, "expires_in": exp - int(now)}), record)

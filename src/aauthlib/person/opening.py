@@ -11,6 +11,7 @@ from ..errors import (
     AAuthError,
     InvalidPresentedToken,
     InvalidRequest,
+    MissionTerminated,
     RateLimited,
     Revoked,
     RevokedSubagentToken,
@@ -20,9 +21,10 @@ from ..errors import (
 from ..http import Response
 from ..messages.bodies import RequestContext
 from ..messages.requirement import APPROVAL, INTERACTION
+from ..store.person_mission_records import REVOKED
 from ..tokens import AgentToken, AuthToken, PersonToken, verify
 from ..tokens.checks import check_subagent_token
-from .asked import AUTH_TOKEN, Asked
+from .asked import AUTH_TOKEN, MISSION_COMPLETION, Asked
 from .core import owner_of
 from .federating import Federating
 from .limits import MAX_OPEN_PER_AGENT, MAX_OPEN_PER_PROVIDER
@@ -89,6 +91,12 @@ class Opening(Federating):
                 raise Revoked("The presented token was revoked.")
         if asked.kind == AUTH_TOKEN and await self._tenant_changed(asked, pending.decision.get("granted_by")):
             raise Revoked("The person's organisation has changed since the presented token was issued.")
+        # A completion is the one request that goes on after its mission: it is what ended it.
+        if asked.mission_s256 is not None and asked.kind != MISSION_COMPLETION:
+            mission = await self.store.mission(asked.root or asked.agent_id, asked.mission_s256)
+            reason = mission.ended(now=self.clock()) if mission is not None else REVOKED
+            if reason is not None:
+                raise MissionTerminated("The mission this request belongs to has ended.", reason=reason)
         return asked
 
     async def check_presented_tenant(self, asked: Asked, person_id: str | None) -> None:

@@ -7,6 +7,7 @@ from ..errors import (
     AAuthError,
     InvalidPresentedToken,
     InvalidResourceToken,
+    MissionTerminated,
     RevokedPresentedToken,
     RevokedResourceToken,
     as_parameter_error,
@@ -33,7 +34,7 @@ async def verify_resource_token(
 
     `agent` signed the request; `key` is its key, or that of the sub-agent it asks for. Down a chain, `upstream` says
     for whom. The resource token's `aud` may be an access server: the caller decides what to do then. Raises
-    `<invalid|expired|revoked>_resource_token`, the same for `presented`, or `clock_skew`.
+    `<invalid|expired|revoked>_resource_token`, the same for `presented`, `clock_skew`, or `mission_terminated`.
     """
     now, policy, store = server.clock(), server.policy, server.store
     # The resource token, per #common-verification.
@@ -58,9 +59,16 @@ async def verify_resource_token(
         raise as_parameter_error(error, "presented") from error
     check_presented_token(token, presented)
     await _check_holder(server, presented, agent, upstream)
-    # Step 4: a mission this server does not know cannot be active.
+    # Step 4: the mission, which is the one the presented token names, is active.
+    if upstream is not None and upstream.token.mission_s256 != token.mission_s256:
+        raise InvalidPresentedToken("The presented token belongs to another mission than the upstream token.")
     if token.mission_s256 is not None:
-        raise InvalidResourceToken("The resource token names a mission that this server does not know.")
+        mission = await store.mission(upstream.root if upstream else agent.identity, token.mission_s256)
+        if mission is None:
+            raise InvalidResourceToken("The resource token names a mission that this server does not know.")
+        reason = mission.ended(now=now)
+        if reason is not None:
+            raise MissionTerminated("The mission of this resource token has ended.", reason=reason)
     return token, presented
 
 

@@ -1,6 +1,7 @@
 """The person server (#person-server): the parts put together.
 
-What agents call is in `endpoints`, what providers and resources call in `revocation`, what the pages call in `desk`.
+What agents call is in `endpoints`, `missions` and `permission`, what providers and resources call in `revocation`, what
+the pages call in `desk` and `mission_desk`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from .desk import ConsentDesk
 from .endpoints import TokenEndpoints
 from .faces import FlowRunner
 from .keys import load_keys
+from .mission_desk import MissionDesk
+from .permission import PermissionEndpoint
 from .personal_data import PersonalData
 from .revocation import RevocationEndpoint
 from .storage import PersonStore
@@ -23,7 +26,7 @@ from .storage import PersonStore
 __all__ = ["PersonServer"]
 
 
-class PersonServer(TokenEndpoints, ConsentDesk, RevocationEndpoint, PersonalData):
+class PersonServer(TokenEndpoints, PermissionEndpoint, ConsentDesk, MissionDesk, RevocationEndpoint, PersonalData):
     """A person server, without a web framework. Make one with `PersonServer.open`."""
 
     @classmethod

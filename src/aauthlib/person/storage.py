@@ -12,6 +12,7 @@ from ..deferred.machine import Event
 from ..deferred.pending import PendingStore
 from ..deferred.revoking import Notice, Revoked
 from ..store.person_conversations import Turn
+from ..store.person_mission_records import Approval, LogEntry, Mission, Verdict
 from ..store.person_records import (
     AgentId,
     AuditRecord,
@@ -38,9 +39,17 @@ class PersonStore(PendingStore, Protocol):
     async def rotate_signing_key(self, jwk: Mapping[str, str], *, now: float) -> None: ...
 
     # People and their agents
-    async def standing(self, agent: AgentId, *, resource: str, account: str | None = None) -> Standing: ...
+    async def standing(
+        self, agent: AgentId, *, resource: str, account: str | None = None, mission: str | None = None
+    ) -> Standing: ...
     async def chain_consents(
-        self, intermediary: str, *, person_id: str, resource: str, account: str | None = None
+        self,
+        intermediary: str,
+        *,
+        person_id: str,
+        resource: str,
+        account: str | None = None,
+        mission: str | None = None,
     ) -> frozenset[str]: ...
     async def knows_resource(self, person_id: str, resource: str) -> bool: ...
     async def bindings_of(self, person_id: str) -> list[Binding]: ...
@@ -82,6 +91,23 @@ class PersonStore(PendingStore, Protocol):
         tokens: Mapping[str, str] | None = None,
         tokens_exp: float | None = None,
     ) -> None: ...
+    # Missions
+    async def mission(self, agent: AgentId, s256: str) -> Mission | None: ...
+    async def persons_mission(self, s256: str, *, person_id: str) -> Mission: ...
+    async def missions_of(self, person_id: str, *, limit: int = 200) -> list[Mission]: ...
+    async def mission_log(
+        self, s256: str, *, person_id: str, before: int | None = None, limit: int = 100
+    ) -> list[LogEntry]: ...
+    async def append_to_log(self, mission: Mission, entry: LogEntry) -> None: ...
+    async def approve_mission(
+        self, digest: str, approval: Approval, *, now: float
+    ) -> tuple[PersonRequest, list[IssuedToken]]: ...
+    async def decide_in_mission(
+        self, digest: str, verdict: Verdict, *, now: float
+    ) -> tuple[PersonRequest, list[IssuedToken]]: ...
+    async def terminate_mission(
+        self, s256: str, *, person_id: str, reason: str, note: str | None, now: float
+    ) -> list[IssuedToken]: ...
 
     # Tokens
     async def accept_agent_token(

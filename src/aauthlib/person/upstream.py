@@ -77,9 +77,13 @@ async def verify_upstream(server: PersonServerCore, text: str, *, agent: AgentTo
     standing = await store.standing(root, resource=token.aud)
     if record.revoked_at is not None or standing.binding is None or standing.binding.person_id != person_id:
         raise RevokedUpstreamToken("The upstream token, or the access of the agent that presented it, was revoked.")
-    # Step 5: a mission this server does not know cannot be evaluated.
+    # Step 5: the mission is that of the agent at the top of the chain.
     if token.mission_s256 is not None:
-        raise InvalidUpstreamToken("The upstream token names a mission that this server does not know.")
+        mission = await store.mission(root, token.mission_s256)
+        if mission is None:
+            raise InvalidUpstreamToken("The upstream token names a mission that this server does not know.")
+        if mission.ended(now=now) is not None:
+            raise RevokedUpstreamToken("The mission the upstream token belongs to has ended.")
     return Upstream(token, (None if own else token.iss, token.jti), person_id, caller=record.agent, root=root)
 
 

@@ -25,15 +25,22 @@ from .person_deciding import (
     bind,
     check_waiting,
     consume,
+    decision_entry,
     end,
     expire,
+    lock_owner,
     may_decide,
     remember,
+    request_entry,
     request_of,
     visible,
 )
 from .person_federations import SQLFederations, record_federated
 from .person_leaving import SQLLeaving
+from .person_mission_ending import drop_ended, end_expired
+from .person_mission_log import active_mission, add_entry
+from .person_mission_records import MissionDelivery
+from .person_missions import SQLMissions
 from .person_records import (
     AgentId,
     AgentOfAnotherPerson,
@@ -70,6 +77,7 @@ _AUDIT_KEPT_S = 400 * 86_400.0
 class SQLPersonStore(
     SQLLeaving,
     SQLNotifications,
+    SQLMissions,
     SQLBindings,
     SQLConversations,
     SQLIssuedTokens,
@@ -87,8 +95,11 @@ class SQLPersonStore(
 
     async def create_pending(self, pending: Pending) -> None:
         request = pending.request
+        mission = request.get("mission_s256")
         resource_token, upstream = request.get("resource_jti"), request.get("upstream")
         async with self.database.transaction() as connection:
+            if mission is not None:
+                await active_mission(connection, mission, now=pending.created_at)
             await insert_pending(connection, pending)
             await connection.execute(
                 insert(person_requests).values(
@@ -96,14 +107,17 @@ class SQLPersonStore(
                     agent_iss=request["agent"]["iss"],
                     agent_sub=request["agent"]["sub"],
                     subagent_sub=request.get("subagent"),
-                    resource=request["resource"],
+                    resource=request.get("resource", ""),
                     resource_token=token_key(request["resource"], resource_token) if resource_token else None,
                     flow=(request.get("interaction") or {}).get("flow"),
                     resource_done=False,
                     acting_for=upstream["person_id"] if upstream else None,
                     upstream_key=key_of(upstream["iss"], upstream["jti"]) if upstream else None,
+                    mission=mission,
                 )
             )
+            if mission is not None:
+                await add_entry(connection, mission, request_entry(pending), by_agent=True)
             await self._announce(connection, pending, upstream["person_id"] if upstream else None)
 
     async def _announce(self, connection: AsyncConnection, pending: Pending, acting_for: str | None) -> None:
@@ -120,6 +134,8 @@ class SQLPersonStore(
         async with self.database.transaction() as connection:
             if isinstance(record, IssuedToken | FederatedToken):
                 await binding_of(connection, record.root or record.agent, lock=True)
+            elif isinstance(record, MissionDelivery):
+                await binding_of(connection, record.agent, lock=True)
             pending = await advance(connection, digest, event, detail=detail)
             if event is Event.DELIVER:
                 await self.record_delivery(connection, pending, record)
@@ -127,8 +143,10 @@ class SQLPersonStore(
         return pending
 
     async def record_delivery(self, connection: AsyncConnection, pending: Pending, record: object) -> None:
-        if isinstance(record, IssuedToken) and not await record_token(connection, record):
-            raise Revoked("The person disconnected the agent.")
+        tokens = record.tokens if isinstance(record, MissionDelivery) else (record,)
+        for token in tokens:
+            if isinstance(token, IssuedToken) and not await record_token(connection, token):
+                raise Revoked("The person disconnected the agent.")
         if isinstance(record, FederatedToken) and not await record_federated(connection, record):
             raise Revoked("The person disconnected the agent, or a token the request depends on was revoked.")
 
@@ -256,6 +274,8 @@ class SQLPersonStore(
                 check_waiting(request)
                 if decision.version not in (None, version_of(request.pending.request)):
                     raise RequestChanged("The agent has changed its request.")
+                if decision.mission is not None:
+                    await active_mission(connection, decision.mission, now=now)
                 if decision.root is None:
                     await bind(connection, decision, known=binding is not None, now=now)
                 await end(
@@ -288,6 +308,10 @@ class SQLPersonStore(
                         },
                     ),
                 )
+                if decision.mission is not None:
+                    await add_entry(
+                        connection, decision.mission, decision_entry(request, "granted", now, scopes=decision.scopes)
+                    )
             request = await request_of(connection, digest)
         self.waiters.wake(digest)
         if expired:
@@ -300,6 +324,7 @@ class SQLPersonStore(
         Raises `NotFound`, `NotWaiting` or `Expired`.
         """
         async with self.database.transaction() as connection:
+            await lock_owner(connection, digest)
             request = await visible(connection, digest, person_id)
             if request.pending.decision.get("refused_by") == person_id:
                 return request
@@ -317,10 +342,13 @@ class SQLPersonStore(
                         person_id=person_id,
                         action=f"{event} {request.pending.kind}",
                         agent=request.agent,
-                        resource=request.pending.request["resource"],
+                        resource=request.pending.request.get("resource"),
                         result=str(event),
                     ),
                 )
+                mission = request.pending.request.get("mission_s256")
+                if mission is not None:
+                    await add_entry(connection, mission, decision_entry(request, str(event), now))
             request = await request_of(connection, digest)
         self.waiters.wake(digest)
         if expired and event is not Event.EXPIRE:
@@ -366,4 +394,8 @@ class SQLPersonStore(
                 await connection.execute(delete(table).where(key.in_(keys)))
                 dropped += len(keys)
             await connection.execute(update(federations).where(federations.c.tokens_exp < now).values(tokens=None))
+            dropped += await drop_ended(connection, now=now, limit=limit)
+        async with self.database.transaction() as connection:
+            ended = await end_expired(connection, now=now, limit=limit)
+        self.wake(ended)
         return dropped

@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..base64url import b64url_decode, b64url_encode
 from ..errors import NotFound
 from .database import Database, from_json, to_json
+from .person_mission_ending import end_agents_missions
+from .person_mission_records import REVOKED
 from .person_records import (
     NAMING,
     AgentId,
@@ -64,8 +66,10 @@ class SQLBindings:
 
     # ------------------------------------------------------------------ agents
 
-    async def standing(self, agent: AgentId, *, resource: str, account: str | None = None) -> Standing:
-        """How the agent stands at `resource` with the person it is bound to."""
+    async def standing(
+        self, agent: AgentId, *, resource: str, account: str | None = None, mission: str | None = None
+    ) -> Standing:
+        """How the agent stands at `resource` with the person it is bound to, in `mission` or outside of any."""
         async with self.database.transaction() as connection:
             binding = await binding_of(connection, agent)
             if binding is None:
@@ -79,13 +83,20 @@ class SQLBindings:
                     consents.c.agent_sub == agent[1],
                     consents.c.resource == resource,
                     or_(consents.c.scope == NAMING, of_account),
+                    consents.c.mission.is_not_distinct_from(mission),
                 )
             )
             scopes = frozenset(row.scope for row in rows)
         return Standing(binding=binding, consents=scopes)
 
     async def chain_consents(
-        self, intermediary: str, *, person_id: str, resource: str, account: str | None = None
+        self,
+        intermediary: str,
+        *,
+        person_id: str,
+        resource: str,
+        account: str | None = None,
+        mission: str | None = None,
     ) -> frozenset[str]:
         """What the person allowed a resource that acts as an agent for those who call it (#call-chaining).
 
@@ -98,6 +109,7 @@ class SQLBindings:
             consents.c.agent_sub == "",
             consents.c.resource == resource,
             or_(consents.c.scope == NAMING, of_account),
+            consents.c.mission.is_not_distinct_from(mission),
         )
         async with self.database.transaction() as connection:
             return frozenset(row.scope for row in await connection.execute(query))
@@ -126,7 +138,7 @@ class SQLBindings:
         ]
 
     async def consents_of(self, person_id: str) -> list[Consent]:
-        """What the person's agents may do without asking again, the newest first."""
+        """What the person's agents may do without asking again, the newest first; in missions too."""
         query = select(consents).where(consents.c.person_id == person_id).order_by(consents.c.granted_at.desc())
         async with self.database.transaction() as connection:
             rows = (await connection.execute(query.limit(_MOST_LISTED))).all()
@@ -137,6 +149,7 @@ class SQLBindings:
                 resource=row.resource,
                 scope=row.scope,
                 account=row.account,
+                mission=row.mission,
                 granted_at=row.granted_at,
             )
             for row in rows
@@ -165,6 +178,7 @@ class SQLBindings:
                     consents.c.agent_sub == consent.agent[1],
                     consents.c.resource == consent.resource,
                     consents.c.scope == consent.scope,
+                    consents.c.mission.is_not_distinct_from(consent.mission),
                     same_account,
                 )
             )
@@ -226,13 +240,15 @@ async def end_binding(
     binding = await binding_of(connection, agent, lock=True)
     if binding is None or binding.person_id != person_id:
         raise NotFound("This agent is not connected to your account.")
+    _, digests = await end_agents_missions(connection, agent, REVOKED, now=now)
     for table in (consents, bindings):
         await connection.execute(delete(table).where(table.c.agent_iss == agent[0], table.c.agent_sub == agent[1]))
-    digests = await revoke_requests(
+    digests += await revoke_requests(
         connection,
         and_(person_requests.c.agent_iss == agent[0], person_requests.c.agent_sub == agent[1]),
         detail="The person disconnected the agent.",
     )
+    # Those of its missions are among them again, since nobody was told yet.
     due, further = await revoke_tokens(connection, agent, now=now)
     digests += further
     await add_audit(

@@ -18,14 +18,26 @@ from ..deferred.machine import Event, IllegalTransition, State
 from ..errors import AAuthError, Expired
 from .database import Database, from_json, schema, to_json
 from .pending import advance, pending_table
-from .person_deciding import TIMED_OUT, check_waiting, expire, request_of, visible
+from .person_deciding import TIMED_OUT, check_waiting, expire, lock_owner, request_of, visible
+from .person_mission_log import add_entry
+from .person_mission_records import LogEntry
 from .person_records import AuditRecord, NotWaiting, PersonRequest
 from .person_tables import federations, person_requests
 from .person_tokens import add_audit
 from .rows import token_key
 from .waiters import Waiters
 
-__all__ = ["MAX_QUESTIONS", "RequestChanged", "SQLConversations", "TooManyQuestions", "Turn", "turns", "version_of"]
+__all__ = [
+    "MAX_QUESTIONS",
+    "RequestChanged",
+    "SQLConversations",
+    "TooManyQuestions",
+    "Turn",
+    "turn_entry",
+    "turns",
+    "turns_of",
+    "version_of",
+]
 
 #: Questions a person may ask about one request (#clarification-limits).
 MAX_QUESTIONS = 5
@@ -78,22 +90,13 @@ class SQLConversations:
 
     async def conversation(self, digest: str) -> list[Turn]:
         """Every turn about a request, the oldest first."""
-        query = select(turns).where(turns.c.digest == digest).order_by(turns.c.number)
         async with self.database.transaction() as connection:
-            rows = (await connection.execute(query)).all()
-        return [
-            Turn(
-                kind=row.kind,
-                text=row.text,
-                at=row.at,
-                **{name: tuple(values) for name, values in from_json(row.details).items()},
-            )
-            for row in rows
-        ]
+            return await turns_of(connection, digest)
 
     async def ask_agent(self, digest: str, *, person_id: str, turn: Turn, now: float) -> PersonRequest:
         """The person asks the agent. Raises `NotFound`, `NotWaiting`, `Expired` or `TooManyQuestions`."""
         async with self.database.transaction() as connection:
+            await lock_owner(connection, digest)
             request = await visible(connection, digest, person_id)
             timed_out = await expire(connection, request, now=now)
             if not timed_out:
@@ -130,6 +133,7 @@ class SQLConversations:
         Raises `NotFound`, or `NotWaiting` when no question is open, or the request is not `replaced` any more.
         """
         async with self.database.transaction() as connection:
+            await lock_owner(connection, digest)
             before = await request_of(connection, digest, lock=True)
             if replaced is not None and version_of(before.pending.request) != version_of(replaced):
                 raise NotWaiting("This request was updated at the same time.")
@@ -192,3 +196,28 @@ async def _append(connection: AsyncConnection, request: PersonRequest, turn: Tur
             details={"text": turn.text, **details},
         ),
     )
+    mission = request.pending.request.get("mission_s256")
+    if mission is not None:
+        await add_entry(connection, mission, turn_entry(turn))
+
+
+def turn_entry(turn: Turn) -> LogEntry:
+    """What a mission's log says of a turn of a conversation (#mission-log)."""
+    lists = {"options": turn.options, "added": turn.added, "removed": turn.removed}
+    content = {"text": turn.text, **{name: list(values) for name, values in lists.items() if values}}
+    kind = "change" if turn.kind == "update" else turn.kind
+    return LogEntry(at=turn.at, kind=kind, actor="person" if turn.kind == "question" else "agent", content=content)
+
+
+async def turns_of(connection: AsyncConnection, digest: str) -> list[Turn]:
+    """The conversation about a request, oldest turn first."""
+    rows = await connection.execute(select(turns).where(turns.c.digest == digest).order_by(turns.c.number))
+    return [
+        Turn(
+            kind=row.kind,
+            text=row.text,
+            at=row.at,
+            **{name: tuple(values) for name, values in from_json(row.details).items()},
+        )
+        for row in rows
+    ]

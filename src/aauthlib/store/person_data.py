@@ -21,6 +21,7 @@ from .notification_tables import notification_outbox, notification_preferences, 
 from .organisation_tables import identities, members
 from .pending import pending_table
 from .person_conversations import turns
+from .person_mission_tables import mission_log, missions
 from .person_tables import (
     audit_log,
     bindings,
@@ -73,6 +74,10 @@ def _outbox_of(person_id: str) -> ColumnElement[bool]:
     return notification_outbox.c.subscription_id.in_(mine)
 
 
+def _log_of(person_id: str) -> ColumnElement[bool]:
+    return mission_log.c.mission.in_(select(missions.c.key).where(missions.c.person_id == person_id))
+
+
 PERSONAL: tuple[Held, ...] = (
     Held(account_table, _column(account_table), "deleted", frozenset({"password_hash", "user_handle", "number"})),
     Held(passkey_table, _column(passkey_table), "deleted", frozenset({"public_key", "sign_count"})),
@@ -83,6 +88,8 @@ PERSONAL: tuple[Held, ...] = (
     Held(profiles, _column(profiles), "deleted", json=frozenset({"claims"})),
     Held(bindings, _column(bindings), "deleted"),
     Held(consents, _column(consents), "deleted", frozenset({"key"})),
+    Held(missions, _column(missions), "deleted", frozenset({"key"})),
+    Held(mission_log, _log_of, "deleted", frozenset({"mission"})),
     Held(directed_subs, _column(directed_subs), "deleted"),
     Held(notification_outbox, _outbox_of, "deleted", frozenset({"id", "digest", "lease_until"})),
     Held(
@@ -142,6 +149,7 @@ IMPERSONAL: Mapping[str, str] = {
             "access_issued_tokens",
             "access_settlements",
             "access_signing_keys",
+            "access_untold",
             "provider_delegations",
             "provider_enrollments",
             "provider_keys",

@@ -5,12 +5,17 @@ Who may decide, whether there is still time, to whom the agent belongs, and what
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..deferred.machine import Event, IllegalTransition, State
+from ..deferred.pending import Pending
 from ..errors import Expired, NotFound
 from .pending import advance, load, pending_table
+from .person_mission_records import LogEntry
+from .person_mission_tables import missions
 from .person_records import AgentOfAnotherPerson, AuditRecord, Decision, NotWaiting, PersonRequest
 from .person_tables import bindings, consents, person_requests
 from .person_tokens import add_audit, binding_of
@@ -21,10 +26,13 @@ __all__ = [
     "bind",
     "check_waiting",
     "consume",
+    "decision_entry",
     "end",
     "expire",
+    "lock_owner",
     "may_decide",
     "remember",
+    "request_entry",
     "request_of",
     "visible",
 ]
@@ -45,6 +53,38 @@ async def request_of(connection: AsyncConnection, digest: str, *, lock: bool = F
         callback=row.callback,
         resource_done=bool(row.resource_done),
         acting_for=row.acting_for,
+    )
+
+
+async def lock_owner(connection: AsyncConnection, digest: str) -> None:
+    """Of a request in a mission: lock the binding of the mission's agent, before the request and the mission."""
+    owner = (
+        await connection.execute(
+            select(missions.c.agent_iss, missions.c.agent_sub)
+            .join(person_requests, person_requests.c.mission == missions.c.s256)
+            .where(person_requests.c.digest == digest)
+        )
+    ).one_or_none()
+    if owner is not None:
+        await binding_of(connection, (owner.agent_iss, owner.agent_sub), lock=True)
+
+
+def request_entry(pending: Pending) -> LogEntry:
+    """What a mission's log says of a request that waits for the person (#mission-log)."""
+    asked, shown = pending.request, ("resource", "scope", "account", "justification", "permission", "text", "subagent")
+    content = {name: asked[name] for name in shown if asked.get(name)}
+    return LogEntry(at=pending.created_at, kind="request", actor="agent", content={"asks": pending.kind, **content})
+
+
+def decision_entry(request: PersonRequest, result: str, now: float, *, scopes: Sequence[str] = ()) -> LogEntry:
+    """What a mission's log says of a decision of the person's."""
+    asked = request.pending.request
+    content = {"asked": request.pending.kind, "result": result}
+    if asked.get("resource"):
+        content["resource"] = asked["resource"]
+    granted = " ".join(scope for scope in scopes if scope)
+    return LogEntry(
+        at=now, kind="decision", actor="person", content={**content, **({"scope": granted} if granted else {})}
     )
 
 
@@ -155,12 +195,20 @@ async def remember(connection: AsyncConnection, decision: Decision, scope: str, 
     await insert_once(
         connection,
         consents,
-        key=key_of(decision.person_id, *decision.remembered_for, decision.resource, decision.account, scope),
+        key=key_of(
+            decision.person_id,
+            *decision.remembered_for,
+            decision.resource,
+            decision.account,
+            scope,
+            *([decision.mission] if decision.mission is not None else []),
+        ),
         person_id=decision.person_id,
         agent_iss=decision.remembered_for[0],
         agent_sub=decision.remembered_for[1],
         resource=decision.resource,
         account=decision.account,
         scope=scope,
+        mission=decision.mission,
         granted_at=now,
     )

@@ -23,7 +23,18 @@ __all__ = ["erase"]
 #: Of an audit entry's details, what says what was done and not who did it.
 _KEPT_DETAILS = frozenset({"scopes", "scope", "remember", "tokens", "requests", "tenant", "role", "exp"})
 #: Of a request, what names the person, what the agent says for them to read, and whom it would have asked.
-_WORDS = ("sub", "justification", "device", "platform", "login_hint", "domain_hint", "account")
+_WORDS = (
+    "sub",
+    "justification",
+    "device",
+    "platform",
+    "login_hint",
+    "domain_hint",
+    "account",
+    "proposal",
+    "text",
+    "permission",
+)
 
 
 async def erase(connection: AsyncConnection, person_id: str, *, pseudonym: str) -> None:

@@ -15,9 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..deferred.machine import Event
 from .database import Database, from_json, to_json
 from .pending import advance
+from .person_mission_log import active_mission, add_entry
 from .person_records import AuditRecord, FederatedToken, Federation
 from .person_tables import federated_tokens, federations, issued_tokens, presentations
-from .person_tokens import add_audit, agent_id, binding_of, upstream_stands
+from .person_tokens import add_audit, agent_id, binding_of, issue_entry, upstream_stands
 from .rows import insert_once, key_of, token_key
 
 __all__ = ["SQLFederations", "record_federated"]
@@ -33,6 +34,8 @@ async def record_federated(connection: AsyncConnection, token: FederatedToken) -
         return False
     if not await upstream_stands(connection, token.presented):
         return False
+    if token.mission is not None:
+        await active_mission(connection, token.mission, now=token.issued_at)
     await insert_once(
         connection,
         federated_tokens,
@@ -52,6 +55,7 @@ async def record_federated(connection: AsyncConnection, token: FederatedToken) -
         root_iss=token.root[0] if token.root else None,
         root_sub=token.root[1] if token.root else None,
         issued_at=token.issued_at,
+        mission=token.mission,
     )
     await add_audit(
         connection,
@@ -65,6 +69,8 @@ async def record_federated(connection: AsyncConnection, token: FederatedToken) -
             details={"access_server": token.iss, "scope": token.scope, "exp": token.exp, "sub_agent": token.subagent},
         ),
     )
+    if token.mission is not None:
+        await add_entry(connection, token.mission, issue_entry(token))
     return True
 
 

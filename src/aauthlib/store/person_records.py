@@ -70,6 +70,8 @@ class Consent:
     resource: str
     scope: str
     account: str | None = None
+    mission: str | None = None
+    """The `s256` of the mission it holds for, and only for."""
     granted_at: float
 
 
@@ -105,6 +107,10 @@ class IssuedToken:
     access_server: str | None = None
     """Of a token that is to be revoked: the access server it was presented to, which is to be told instead of `aud`."""
     scope: str | None = None
+    mission: str | None = None
+    """The `mission_s256` in it."""
+    justification: str | None = field(default=None, repr=False)
+    """What the agent said it needs it for; goes to the mission's log and nowhere else."""
     issued_at: float
     revoked_at: float | None = None
     revocation: str | None = None
@@ -139,6 +145,7 @@ class FederatedToken:
     scope: str | None = None
     upstream: TokenId | None = None
     root: AgentId | None = None
+    mission: str | None = None
     issued_at: float
     revoked_at: float | None = None
 
@@ -202,6 +209,8 @@ class Decision:
     device: str | None = None
     root: AgentId | None = None
     """Down a chain: the agent at its top. Such a decision neither uses nor makes a binding of `agent`."""
+    mission: str | None = None
+    """The mission it is made in; remembered for that mission alone."""
 
     @property
     def remembered_for(self) -> AgentId:

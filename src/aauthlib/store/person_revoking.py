@@ -31,7 +31,7 @@ from .person_tokens import add_audit, binding_of, issued_token
 from .rows import insert_once, key_of, token_key
 from .untold import claim_notices, note, settle_notices
 
-__all__ = ["SQLRevocations", "revoke_requests", "revoke_tokens"]
+__all__ = ["SQLRevocations", "revoke_mission_tokens", "revoke_requests", "revoke_tokens"]
 
 _UNAVAILABLE = "revocation_unavailable"
 #: How many values one statement compares with, and how many links of chains are followed.
@@ -91,6 +91,19 @@ async def revoke_tokens(
         )
     ]
     return await _withdraw(connection, own, foreign, now=now)
+
+
+async def revoke_mission_tokens(
+    connection: AsyncConnection, s256: str, *, now: float
+) -> tuple[list[IssuedToken], list[str]]:
+    """Revoke every unexpired token issued under a mission, and whatever hangs on one; returns as `revoke_tokens`."""
+    own = await connection.scalars(
+        select(issued_tokens.c.jti).where(issued_tokens.c.mission == s256, issued_tokens.c.exp > now)
+    )
+    foreign = await connection.scalars(
+        select(federated_tokens.c.key).where(federated_tokens.c.mission == s256, federated_tokens.c.exp > now)
+    )
+    return await _withdraw(connection, own.all(), foreign.all(), now=now)
 
 
 async def _withdraw(

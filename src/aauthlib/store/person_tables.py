@@ -51,6 +51,7 @@ consents = Table(
     Column("resource", Text, nullable=False),
     Column("account", Text),
     Column("scope", Text, nullable=False),
+    Column("mission", String(64), index=True),
     Column("granted_at", Float, nullable=False),
     Index("ix_person_consents_person", "person_id", "resource"),
 )
@@ -72,6 +73,7 @@ person_requests = Table(
     # Of a request down a chain: the person the upstream token stands for, and the key of that token.
     Column("acting_for", Text, index=True),
     Column("upstream_key", String(64), index=True),
+    Column("mission", String(64), index=True),
     Index("ix_person_requests_agent", "agent_iss", "agent_sub"),
 )
 
@@ -95,6 +97,7 @@ issued_tokens = Table(
     Column("issued_at", Float, nullable=False),
     Column("revoked_at", Float),
     Column("revocation", String(32)),
+    Column("mission", String(64), index=True),
     Index("ix_person_issued_tokens_agent", "agent_iss", "agent_sub"),
 )
 
@@ -133,6 +136,7 @@ federated_tokens = Table(
     Column("root_sub", Text),
     Column("issued_at", Float, nullable=False),
     Column("revoked_at", Float),
+    Column("mission", String(64), index=True),
     Index("ix_person_federated_tokens_agent", "agent_iss", "agent_sub"),
 )
 

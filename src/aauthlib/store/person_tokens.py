@@ -13,7 +13,9 @@ from sqlalchemy import ColumnElement, and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .database import Database, to_json
-from .person_records import AgentId, AuditRecord, Binding, IssuedToken, TokenId
+from .person_mission_log import active_mission, add_entry
+from .person_mission_records import LogEntry
+from .person_records import AgentId, AuditRecord, Binding, FederatedToken, IssuedToken, TokenId
 from .person_tables import (
     audit_log,
     bindings,
@@ -30,6 +32,7 @@ __all__ = [
     "add_audit",
     "agent_id",
     "binding_of",
+    "issue_entry",
     "issued_token",
     "record_token",
     "upstream_stands",
@@ -108,6 +111,7 @@ def issued_token(row: Any) -> IssuedToken:
         revoked_at=row.revoked_at,
         revocation=row.revocation,
         root=agent_id(row.root_iss, row.root_sub),
+        mission=row.mission,
     )
 
 
@@ -115,11 +119,13 @@ async def record_token(connection: AsyncConnection, token: IssuedToken) -> bool:
     """Record a token that is being issued, its directed identifier and an audit entry.
 
     Returns `False`, having written nothing, when the agent (down a chain: the one at its top) is not bound to this
-    person any more, or the upstream token was revoked.
+    person any more, or the upstream token was revoked. Raises `MissionTerminated` when its mission has ended.
     """
     binding = await binding_of(connection, token.root or token.agent, lock=True)
     if binding is None or binding.person_id != token.person_id or not await upstream_stands(connection, token.upstream):
         return False
+    if token.mission is not None:
+        await active_mission(connection, token.mission, now=token.issued_at)
     await insert_once(
         connection,
         directed_subs,
@@ -145,6 +151,7 @@ async def record_token(connection: AsyncConnection, token: IssuedToken) -> bool:
             root_iss=token.root[0] if token.root else None,
             root_sub=token.root[1] if token.root else None,
             issued_at=token.issued_at,
+            mission=token.mission,
         )
     )
     await connection.execute(
@@ -162,7 +169,23 @@ async def record_token(connection: AsyncConnection, token: IssuedToken) -> bool:
             details={"jti": token.jti, "scope": token.scope, "exp": token.exp, "sub_agent": token.subagent},
         ),
     )
+    if token.mission is not None:
+        await add_entry(connection, token.mission, issue_entry(token))
     return True
+
+
+def issue_entry(token: IssuedToken | FederatedToken) -> LogEntry:
+    """What a mission's log says of a token that was handed out."""
+    told = {
+        "token": token.kind if isinstance(token, IssuedToken) else "auth_token",
+        "resource": token.aud,
+        "scope": token.scope,
+        "access_server": token.iss if isinstance(token, FederatedToken) else None,
+        "sub_agent": token.subagent,
+        "justification": token.justification if isinstance(token, IssuedToken) else None,
+    }
+    content = {name: value for name, value in told.items() if value is not None}
+    return LogEntry(at=token.issued_at, kind="issue", actor="server", content=content)
 
 
 class SQLIssuedTokens:

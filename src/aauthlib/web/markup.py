@@ -6,13 +6,14 @@ must not be able to lead the reader elsewhere or imitate the page. Knows no temp
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import nh3
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-__all__ = ["plain", "safe_markdown"]
+__all__ = ["plain", "readable_json", "safe_markdown"]
 
 _MAX_MARKDOWN = 4_000
 _MAX_PLAIN = 300
@@ -37,6 +38,15 @@ def plain(text: object) -> str:
     """One line of text without control and direction-changing characters; beyond 300 characters it is cut."""
     line = " ".join(_visible(str(text)).split())
     return line if len(line) <= _MAX_PLAIN else line[:_MAX_PLAIN] + "…"
+
+
+def readable_json(value: object) -> str:
+    """JSON for people to read, whole; characters that cannot be seen or change the direction are escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return "".join(
+        character if character in "\n\t" or unicodedata.category(character)[0] != "C" else f"\\u{ord(character):04x}"
+        for character in text
+    )
 
 
 def _visible(text: str) -> str:

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from ..effects import Clock
 from ..errors import AAuthError, InvalidIdentifier
 from ..identifiers import https_url, origin_of
-from .markup import plain, safe_markdown
+from .markup import plain, readable_json, safe_markdown
 
 __all__ = ["Form", "PageError", "Pages", "read_form"]
 
@@ -119,7 +119,14 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            markdown=safe_markdown, plain=plain, host=_host, ago=self._ago, until=self._until, date=_date, iso=_iso
+            markdown=safe_markdown,
+            plain=plain,
+            readable_json=readable_json,
+            host=_host,
+            ago=self._ago,
+            until=self._until,
+            date=_date,
+            iso=_iso,
         )
         self._environment.globals.update(site_host=self.host, static=self._static_url)
 

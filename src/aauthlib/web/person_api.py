@@ -12,7 +12,16 @@ from starlette.routing import BaseRoute, Route
 
 from ..http import Fields, Request, Response
 from ..messages.metadata import dump_metadata
-from ..person.core import AUTH_TOKEN_PATH, JWKS_PATH, PERSON_TOKEN_PATH, REVOCATION_PATH
+from ..messages.missions import MAX_AUDIT_BYTES
+from ..person.core import (
+    AUDIT_PATH,
+    AUTH_TOKEN_PATH,
+    JWKS_PATH,
+    MISSION_PATH,
+    PERMISSION_PATH,
+    PERSON_TOKEN_PATH,
+    REVOCATION_PATH,
+)
 from ..person.server import PersonServer
 from ..tokens import PERSON_DWK
 from .asgi import ASGIApp, Receive, Scope, Send, endpoint
@@ -39,6 +48,10 @@ def person_routes(server: PersonServer) -> list[BaseRoute]:
         PERSON_TOKEN_PATH: endpoint(issuer, POST=server.person_token),
         AUTH_TOKEN_PATH: endpoint(issuer, POST=server.auth_token),
         REVOCATION_PATH: endpoint(issuer, POST=server.revoke),
+        MISSION_PATH: endpoint(issuer, POST=server.propose_mission),
+        MISSION_PATH + "/{mission_s256}": endpoint(issuer, POST=server.act_on_mission),
+        PERMISSION_PATH: endpoint(issuer, POST=server.permission),
+        AUDIT_PATH: endpoint(issuer, max_body_bytes=MAX_AUDIT_BYTES, POST=server.audit),
         "/pending/{pending_id}": endpoint(issuer, GET=server.poll, DELETE=server.cancel, POST=server.answer),
     }
     return [Route(path, _Whole(app)) for path, app in apps.items()]

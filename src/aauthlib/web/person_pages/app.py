@@ -27,7 +27,7 @@ from ...person.organisations import AlreadyMember, NotAdministrator, Organisatio
 from ...person.server import PersonServer
 from ..asgi import Receive, Scope, Send
 from ..pages import PageError, Pages
-from . import data, deciding, entering, home, joining, notifying, organisation, providing, security
+from . import data, deciding, entering, home, joining, missions, notifying, organisation, providing, security
 from .visit import Handler, Site, Visit, open_visit, read_post
 
 __all__ = ["person_page_routes"]
@@ -103,6 +103,9 @@ def person_page_routes(
         page("/interaction-callback/{flow_id}", get=deciding.resource_returned),
         page("/agents/disconnect", post=home.disconnect),
         page("/agents/forget", post=home.forget),
+        page("/missions", get=missions.show_missions),
+        page("/missions/{s256}", get=missions.show_mission),
+        page("/missions/{s256}/end", post=missions.end_mission),
         page("/security", get=security.show_security),
         page("/security/passkeys", post=security.add_passkey),
         page("/security/passkeys/remove", post=security.remove_passkey),

@@ -11,8 +11,10 @@ from starlette.responses import Response
 from ...deferred.machine import State
 from ...errors import Expired, InvalidCode, InvalidRequest, NotFound
 from ...person.consent import ConsentView, NotWaiting, RequestChanged, ResourceInteractionFirst, TooManyQuestions
+from ...person.mission_views import MissionRequestView
 from .entering import Intent, ask_to_enter, is_handle
 from .faces import serving, sharing
+from .missions import decide_mission, ending_of, mission_request
 from .visit import Visit
 
 __all__ = ["arrive", "ask", "decide", "resource_returned", "show_request", "type_code"]
@@ -77,6 +79,10 @@ def _ask_code(visit: Visit, intent: Intent, *, status: int = 200, error: str = "
 async def show_request(visit: Visit) -> Response:
     """GET /requests/{digest}: the consent page, or how the request ended."""
     view = await _view(visit)
+    if isinstance(view, MissionRequestView):
+        if view.waiting:
+            return mission_request(visit, view)
+        return visit.page("ended.html", ending=ending_of(view, ENDINGS), view=view)
     if not view.waiting:
         return visit.page("ended.html", ending=ENDINGS[view.outcome or view.state], view=view)
     if _must_sign_in_again(visit, view):
@@ -89,7 +95,7 @@ def _must_sign_in_again(visit: Visit, view: ConsentView) -> bool:
     return view.reauthenticate and visit.session is not None and visit.session.authenticated_at < view.created_at
 
 
-async def _view(visit: Visit) -> ConsentView:
+async def _view(visit: Visit) -> ConsentView | MissionRequestView:
     return await visit.site.server.consent(visit.request.path_params["digest"], person_id=visit.person.person_id)
 
 
@@ -125,6 +131,8 @@ async def decide(visit: Visit) -> Response:
     """POST /requests/{digest}: `decision=approve` or `decision=deny`."""
     server, person_id = visit.site.server, visit.person.person_id
     view, decision = await _view(visit), visit.form.get("decision")
+    if isinstance(view, MissionRequestView):
+        return await decide_mission(visit, view)
     here = f"/requests/{view.digest}"
     if not view.waiting:
         # A second click, or a page that was open elsewhere: what was decided stands.
@@ -152,7 +160,9 @@ async def decide(visit: Visit) -> Response:
             return _consent_page(visit, view, status=400, error="Choose “Allow” or “Don’t allow”.")
     except RequestChanged:
         error = "The agent changed its request while you were looking. Nothing was allowed: look at what it asks now."
-        return _consent_page(visit, await _view(visit), status=409, error=error, anew=True)
+        changed = await _view(visit)
+        assert isinstance(changed, ConsentView)  # An update changes what is asked, not the kind of it.
+        return _consent_page(visit, changed, status=409, error=error, anew=True)
     except (NotWaiting, Expired):
         return visit.redirect((await _view(visit)).callback or here)
     except ResourceInteractionFirst:
@@ -173,6 +183,9 @@ async def ask(visit: Visit) -> Response:
         # A second click, or a page that was open elsewhere: the page says how things stand.
         return visit.redirect(here)
     except (InvalidRequest, TooManyQuestions) as error:
+        if isinstance(view, MissionRequestView):
+            typed = (question[:4_000], options[:4_000])
+            return mission_request(visit, view, status=400, error=error.detail, typed=typed)
         return _consent_page(
             visit, view, status=400, error=error.detail, typed=(question[:4_000], options[:4_000]), anew=True
         )

@@ -1,0 +1,80 @@
+"""The permission and the audit endpoint (#permission-endpoint, #audit-endpoint): what no resource governs.
+
+An agent asks before it acts, and says afterwards what it did. What the mission approved, or the person allowed for as
+long as it lasts, is granted at once; everything else is the person's to decide.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import RateLimited
+from ..http import Fields, Request, Response, json_response
+from ..messages.bodies import decode_request
+from ..messages.missions import AuditRequest, PermissionRequest
+from ..store.person_mission_records import LogEntry
+from .asked import PERMISSION, Asked, AskedPermission
+from .core import owner_of
+from .mission_lookup import active_mission_of
+from .missions import MissionEndpoint, about
+
+__all__ = ["PermissionEndpoint"]
+
+
+class PermissionEndpoint(MissionEndpoint):
+    """What agents call about their own actions."""
+
+    async def permission(self, request: Request) -> Response:
+        """POST to `permission_endpoint` (#permission-response): `200` with the decision, or `202`.
+
+        Raises `InvalidRequest`, `MissionNotFound`, `MissionTerminated`, `UserUnreachable`, `RateLimited`, or a
+        `SignatureError`.
+        """
+        agent = await self.calling_agent(request)
+        self.check_person_server(agent)
+        body = decode_request(PermissionRequest, request)
+        body.check()
+        mission = await active_mission_of(self, body.mission_s256, agent) if body.mission_s256 is not None else None
+        if mission is not None:
+            approved = any(tool.name == body.action for tool in mission.terms().approved_tools)
+            if not approved:
+                standing = await self.store.standing(agent.identity, resource="", mission=mission.s256)
+                approved = body.action in standing.consents
+            if approved:
+                content = {**_told(body), "permission": "granted"}
+                await self.store.append_to_log(
+                    mission, LogEntry(at=self.clock(), kind="permission", actor="agent", content=content)
+                )
+                return json_response(200, {"permission": "granted"})
+        asked = Asked(
+            kind=PERMISSION,
+            permission=AskedPermission(action=body.action, description=body.description, parameters=body.parameters),
+            mission_s256=mission.s256 if mission else None,
+            **about(agent, mission, capabilities=body.capabilities),
+        )
+        return await self.ask_about(asked, agent, body.capabilities)
+
+    async def audit(self, request: Request) -> Response:
+        """POST to `audit_endpoint` (#audit-response): `201` once the record is in the mission's log for good.
+
+        Raises `InvalidRequest`, `MissionNotFound`, `MissionTerminated`, `RateLimited`, or a `SignatureError`.
+        """
+        agent = await self.calling_agent(request)
+        self.check_person_server(agent)
+        body = decode_request(AuditRequest, request)
+        body.check()
+        owner = owner_of(agent)
+        wait_s = self.audit_rate.wait_s(owner)
+        if wait_s > 0:
+            raise RateLimited("This agent reports more than this server records.", retry_after_s=int(wait_s) + 1)
+        self.audit_rate.count(owner)
+        mission = await active_mission_of(self, body.mission_s256, agent)
+        content = {**_told(body), **({"result": body.result} if body.result is not None else {})}
+        await self.store.append_to_log(mission, LogEntry(at=self.clock(), kind="audit", actor="agent", content=content))
+        return Response(201, Fields([("cache-control", "no-store")]))
+
+
+def _told(body: PermissionRequest | AuditRequest) -> dict[str, Any]:
+    """What the agent says of an action, for the log."""
+    said = {"action": body.action, "description": body.description, "parameters": body.parameters}
+    return {name: value for name, value in said.items() if value is not None}
