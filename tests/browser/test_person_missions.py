@@ -15,8 +15,8 @@ from .conftest import Album, NewPage, World, set_up
 pytestmark = pytest.mark.browser
 
 PROPOSAL: dict[str, Any] = {
-    "description": "# Plan a trip to Japan\n\nFind a week in May for two, about **$5000**.\n\n- Propose an itinerary\n- "
-    "Book nothing before I agree",
+    "description": "# Plan a trip to Japan\n\nFind a week in May for two, about **$5000**.\n\n"
+    "- Propose an itinerary\n- Book nothing before I agree",
     "tools": [
         {"name": "WebSearch", "description": "Search the web"},
         {"name": "BookFlight", "description": "Book flights, with your card"},
