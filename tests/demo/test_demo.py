@@ -49,10 +49,13 @@ def test_exchanges_are_bounded_and_numbered():
 def test_lanes_name_every_party_that_speaks():
     class Places:
         calendar, expenses, person, access, provider = "http://c", "http://e", "http://p", "http://s", "http://a"
+        trips, hotels = "http://t", "http://h"
 
     assert [lane.key for lane in lanes(Places())] == [  # type: ignore[arg-type]
         "somebody else",
         "agent",
+        "trips",
+        "hotels",
         "calendar",
         "expenses",
         "person server",

@@ -6,6 +6,7 @@ unattended run passes the same sign-in, the same CSRF check and the same consent
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -13,6 +14,10 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import httpx2
 
 __all__ = ["Form", "PageError", "ScriptedPerson"]
+
+
+#: Before a page that looks by itself is loaded again; it says longer, and waits itself.
+_REFRESH_S = 0.2
 
 
 class PageError(Exception):
@@ -78,6 +83,8 @@ class ScriptedPerson:
         self.url = ""
         self.status = 0
         self.text = ""
+        self.refresh = False
+        """Whether the page asked to be loaded again."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -86,6 +93,14 @@ class ScriptedPerson:
     async def visit(self, url: str) -> None:
         """Open a page, following redirects."""
         await self._follow("GET", url, None)
+
+    async def follow_refreshes(self, most: int) -> None:
+        """Wait on pages that look by themselves whether there is more, at most `most` times."""
+        for _ in range(most):
+            if not self.refresh:
+                return
+            await asyncio.sleep(_REFRESH_S)
+            await self.visit(self.url)
 
     def form_with(self, *names: str) -> Form:
         """The form on this page that has all these fields, or a button so named. Raises `PageError`."""
@@ -117,6 +132,7 @@ class ScriptedPerson:
                 }
             response = await self._client.request(method, url, headers=headers, content=body if body else None)
             self.url, self.status, self.text = url, response.status_code, response.text
+            self.refresh = "refresh" in response.headers
             location = response.headers.get("location")
             if response.status_code not in (301, 302, 303, 307, 308) or location is None:
                 return

@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route as StarletteRoute
 
 from ..agent import AsyncAgent, GrantPreferences, enroll
+from ..chaining import Intermediary
 from ..cli.exchanges import AsyncRecorder, Exchanges
 from ..cli.serving import Running, free_port, serve_all
 from ..deferred.polling import PollPolicy
@@ -38,6 +39,7 @@ from ..web.resource import AAuthMiddleware
 from .calendar import SCOPES, Calendar, calendar_app, policy
 from .organisation import EXPENSES_SCOPES, access_policy, expenses_app, expenses_policy
 from .sequence import Lane, render_sequence
+from .travel import HOTELS_SCOPES, TRIPS_SCOPES, hotels_app, hotels_policy, trips_app, trips_policy
 
 __all__ = ["Parties", "open_parties"]
 
@@ -45,7 +47,7 @@ _PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 AGENT, CALENDAR, PERSON, PROVIDER, THIEF = "agent", "calendar", "person server", "agent provider", "somebody else"
-EXPENSES, ACCESS = "expenses", "access server"
+EXPENSES, ACCESS, TRIPS, HOTELS = "expenses", "access server", "trips", "hotels"
 
 
 @dataclass(slots=True)
@@ -58,6 +60,9 @@ class Parties:
     """Origin of the calendar, its identifier."""
     expenses: str
     access: str
+    trips: str
+    """Origin of the resource that calls `hotels`, which calls the calendar."""
+    hotels: str
     person: str
     provider: str
     page: str
@@ -84,6 +89,8 @@ def lanes(parties: Parties) -> list[Lane]:
     return [
         Lane(THIEF, "Somebody else", "has stolen the agent's tokens"),
         Lane(AGENT, "Agent", "acts for a person"),
+        Lane(TRIPS, "Trips", parties.trips),
+        Lane(HOTELS, "Hotels", parties.hotels),
         Lane(CALENDAR, "Calendar", parties.calendar),
         Lane(EXPENSES, "Expenses", parties.expenses),
         Lane(PERSON, "Person server", parties.person),
@@ -98,14 +105,15 @@ async def open_parties(data: Path, *, on_interaction: Callable[[Direct], object]
     `on_interaction` is called with a `Direct` when the person is needed; `wait_s` is how long the agent waits then.
     """
     exchanges = Exchanges(time.time)
-    names = ("agents", "person", "calendar", "expenses", "access", "demo")
+    names = ("agents", "person", "calendar", "expenses", "access", "trips", "hotels", "demo")
     ports = [free_port() for _ in names]
-    provider_url, person_url, calendar_url, expenses_url, access_url, page_url = (
+    provider_url, person_url, calendar_url, expenses_url, access_url, trips_url, hotels_url, page_url = (
         f"http://{name}.localhost:{port}" for name, port in zip(names, ports, strict=True)
     )
     exchanges.names.update({provider_url: PROVIDER, person_url: PERSON, calendar_url: CALENDAR})
-    exchanges.names.update({expenses_url: EXPENSES, access_url: ACCESS})
-    wires = {name: _wire(exchanges, name) for name in (AGENT, CALENDAR, EXPENSES, PERSON, ACCESS, PROVIDER, THIEF)}
+    exchanges.names.update({expenses_url: EXPENSES, access_url: ACCESS, trips_url: TRIPS, hotels_url: HOTELS})
+    speakers = (AGENT, CALENDAR, EXPENSES, TRIPS, HOTELS, PERSON, ACCESS, PROVIDER, THIEF)
+    wires = {name: _wire(exchanges, name) for name in speakers}
 
     database = await Database.open(f"sqlite:///{data / 'provider.db'}")
     provider = AgentProvider(
@@ -147,8 +155,19 @@ async def open_parties(data: Path, *, on_interaction: Callable[[Direct], object]
         access_mode="auth-token",
     )
     expenses = AAuthMiddleware(expenses_app(), guarded, expenses_policy())
+    hotels = _intermediary(hotels_url, wires[HOTELS], HOTELS_SCOPES, "Hotels", "Rooms for the nights you are free.")
+    trips = _intermediary(trips_url, wires[TRIPS], TRIPS_SCOPES, "Trips", "Plans trips, and asks hotels for rooms.")
     shown: list[Parties] = []
-    apps = (build_provider_app(provider), person_app, calendar, expenses, access, _page(shown))
+    apps = (
+        build_provider_app(provider),
+        person_app,
+        calendar,
+        expenses,
+        access,
+        AAuthMiddleware(trips_app(trips, hotels_url), trips, trips_policy()),
+        AAuthMiddleware(hotels_app(hotels, calendar_url), hotels, hotels_policy()),
+        _page(shown),
+    )
     servers = await serve_all([Running(app, "127.0.0.1", port) for app, port in zip(apps, ports, strict=True)])
     exchanges.note("The agent enrols: it makes a key, the provider vouches for it", "step")
     source, _ = await wires[AGENT].run(
@@ -169,6 +188,8 @@ async def open_parties(data: Path, *, on_interaction: Callable[[Direct], object]
         calendar_url,
         expenses_url,
         access_url,
+        trips_url,
+        hotels_url,
         person_url,
         provider_url,
         f"{page_url}/",
@@ -180,6 +201,20 @@ async def open_parties(data: Path, *, on_interaction: Callable[[Direct], object]
     )
     shown.append(parties)
     return parties
+
+
+def _intermediary(issuer: str, wire: AsyncWire, scopes: dict[str, str], name: str, description: str) -> Intermediary:
+    return Intermediary(
+        issuer=issuer,
+        wire=wire,
+        store=MemoryResourceStore(time.time),
+        signing_key=SigningKey.generate(),
+        dev=True,
+        scopes=scopes,
+        name=name,
+        description=description,
+        access_mode="auth-token",
+    )
 
 
 def _wire(exchanges: Exchanges, name: str) -> AsyncWire:

@@ -23,6 +23,8 @@ __all__ = ["run_demo"]
 
 _WAIT_FOR_PERSON_S = 600.0
 _WAIT_FOR_SCRIPT_S = 60.0
+#: Questions that one visit leads through, and times that one page looks by itself.
+_MOST_PAGES = 10
 
 
 def run_demo(screen: Screen, *, yes: bool, browser: bool) -> int:
@@ -53,6 +55,8 @@ class _Demo:
                 ("calendar", parties.calendar),
                 ("expenses", parties.expenses),
                 ("access server", parties.access),
+                ("trips", parties.trips),
+                ("hotels", parties.hotels),
                 ("sequence page", parties.page),
             ):
                 screen.say(f"  {name:<15} {safe(url)}")
@@ -115,11 +119,19 @@ class _Demo:
             form = person.form_with("display_name", "username", "password")
             values = {"display_name": "Ada", "username": "ada", "password": self._password}
             await person.submit(form, values)
-        await person.submit(person.form_with("decision"), {}, button=("decision", self._decision))
         word = "allows it" if self._decision == "approve" else "says no"
-        self._screen.say(f"  [magenta]the person {word}[/] [dim]({person.status} from the consent page)[/]")
-        if self._parties is not None:
-            self._parties.exchanges.note(f"The person reads the consent page and {word}")
+        form = person.form_with("decision")
+        for _ in range(_MOST_PAGES):
+            await person.submit(form, {}, button=("decision", self._decision))
+            self._screen.say(f"  [magenta]the person {word}[/] [dim]({person.status} from the consent page)[/]")
+            if self._parties is not None:
+                self._parties.exchanges.note(f"The person reads the consent page and {word}")
+            # Down a chain the page they are sent back to takes them on to the next question, or says it is over.
+            await person.follow_refreshes(_MOST_PAGES)
+            try:
+                form = person.form_with("decision")
+            except PageError:
+                return
 
     def _summary(self, outcomes: list[Outcome], parties: Parties) -> None:
         if self._screen.json_output:

@@ -12,13 +12,13 @@ import httpx2
 
 from ..cli.exchanges import Exchange
 from ..effects import Flow, Send
-from ..errors import Denied
+from ..errors import AAuthError, Denied
 from ..http import Fields, Request, Response
 from ..httpsig import JWT, sign
 from ..jws import parse as parse_jws
 from ..keys import SigningKey
 from ..tokens import AuthToken
-from .parties import Parties
+from .parties import AGENT, CALENDAR, HOTELS, TRIPS, Parties
 
 __all__ = ["STEPS", "Outcome", "Step"]
 
@@ -106,6 +106,31 @@ async def _refused_by_policy(parties: Parties) -> Outcome:
     return Outcome(False, f"{response.status_code} although the organisation's rules say no")
 
 
+async def _chain(parties: Parties) -> Outcome:
+    """Each of the three is called in its own name, and each knows the person by another identifier."""
+    response = await parties.agent.get(f"{parties.trips}/plan")
+    outcome = _outcome(response, 200)
+    called = {
+        (entry.sender, entry.receiver)
+        for entry in parties.exchanges.entries
+        if isinstance(entry, Exchange) and entry.response is not None and entry.response.status == 200
+    }
+    links = {(AGENT, TRIPS), (TRIPS, HOTELS), (HOTELS, CALENDAR)}
+    return Outcome(outcome.ok and links <= called, outcome.text)
+
+
+async def _sub_agent(parties: Parties) -> Outcome:
+    """The person's consent covers the agent's helper; a helper of a helper there is none."""
+    helper = parties.agent.spawn("search1")
+    response = await helper.get(f"{parties.calendar}/events")
+    outcome = _outcome(response, 200)
+    try:
+        await helper.spawn("deeper").get(f"{parties.calendar}/events")
+    except AAuthError:
+        return outcome
+    return Outcome(False, "a sub-agent of a sub-agent got in")
+
+
 async def _stolen(parties: Parties) -> Outcome:
     """Take the last auth token out of what was recorded, as a leaked log would hold it, and try it in three ways."""
     token, captured = _last_auth_token(parties)
@@ -159,5 +184,7 @@ STEPS = (
         "Four parties: the person consents, the organisation's access server decides", _four_parties, asks_person=True
     ),
     Step("The person would allow it, the organisation's rules do not", _refused_by_policy, asks_person=True),
+    Step("A chain: trips asks hotels, hotels asks the calendar, all for the same person", _chain, asks_person=True),
+    Step("A sub-agent, for which its parent asks", _sub_agent, asks_person=True),
     Step("A stolen token, tried by somebody else", _stolen),
 )
