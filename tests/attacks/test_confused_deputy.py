@@ -276,7 +276,10 @@ async def test_a_resource_cannot_dress_up_as_another_on_the_consent_page(city: C
     page = city.ada.text
     assert "evil-resource.example" in page.partition("<h1>")[2].partition("</h1>")[0]
     assert "calendar.delete" in page
-    assert page.count("<form") == 1 + page.count('action="/sign-out"')
+    digest = city.ada.url.rpartition("/")[2]
+    ours = [f"/requests/{digest}", f"/requests/{digest}/ask", "/sign-out"]
+    assert sorted(re.findall(r'<form[^>]* action="([^"]*)"', page)) == ours
+    assert page.count("<form") == len(ours)
     for forbidden in ("<script>alert", "\u202e", "<img src=x", "<b "):
         assert forbidden not in page
     attributes = re.findall(r"""<[^<>]*?\s(href|src|action|formaction|on[a-z]+|style)\s*=\s*["']?([^"'\s>]*)""", page)

@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 
 from starlette.responses import Response
 
-from ...errors import AAuthError, ConfigurationError, InvalidCode, InvalidRequest, RateLimited
+from ...errors import AAuthError, ConfigurationError, InvalidCode, InvalidRequest, NotFound, RateLimited
 from ...person.channels import NotDelivered
 from ...store.notification_records import WEB_PUSH, Preferences
 from .browsers import browser_name
@@ -113,6 +113,8 @@ async def send_test(visit: Visit) -> Response:
     id_ = visit.form.get("id")
     try:
         await visit.site.notifier.send_test(visit.person.person_id, id_)
+    except NotFound:
+        raise
     except (AAuthError, OSError):
         return await _page(visit, status=502, field=id_, error="The message could not be delivered there now.")
     return visit.redirect("/notifications?saved=test")
