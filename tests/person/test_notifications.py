@@ -1,4 +1,4 @@
-"""Telling a person that something waits for them (#requirement-approval, #ps-approval-endpoint-auth)."""
+"""Telling a person that something waits for them (#approval-pending, #ps-approval-endpoint-auth)."""
 
 from __future__ import annotations
 
@@ -522,7 +522,7 @@ async def test_preferences_no_form_sends_are_refused(notifier: Notifier, prefere
 # ------------------------------------------------------------------------- requirement=approval
 
 
-@pytest.mark.spec("#requirement-approval", "#token-endpoint-error-codes")
+@pytest.mark.spec("#approval-pending", "#token-endpoint-error-codes")
 async def test_a_person_who_can_be_told_decides_for_an_agent_that_can_send_nobody_anywhere(
     world: World, notifier: Notifier, agent: Agent
 ) -> None:

@@ -287,6 +287,21 @@ async def test_one_issuer_is_bounded_in_entries(world: World, monkeypatch: pytes
         await revoke(world, AP, "three")
 
 
+@pytest.mark.spec("#revocation-response")
+async def test_an_issuer_that_is_full_may_still_repeat_what_it_revoked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aauthlib.person.revocation.MAX_REVOCATIONS_HELD", 1)
+    agent = world.agent()
+    token = await agent.person_token()
+    world.network.answers = [TransportError("no route")]
+    for expected in ("revocation_unavailable", "recorded"):
+        assert (await revoke(world, AP, agent.token_jti)).status == 200
+        record = await world.server.store.issued(token.jti)
+        assert record is not None
+        assert record.revocation == expected
+
+
 @pytest.mark.spec("#token-revocation")
 async def test_a_revocation_is_dropped_once_the_token_has_expired(world: World) -> None:
     await revoke(world, AP, "short", exp=world.clock() + 60)

@@ -1,4 +1,4 @@
-"""Telling people that something waits for them (#requirement-approval, #ps-approval-endpoint-auth).
+"""Telling people that something waits for them (#approval-pending, #ps-approval-endpoint-auth).
 
 A message says who asks and where, in the words of neither: names come from identifiers that were verified, and no
 token, code, claim or text of the agent's is in it. It leads to the page where the person, signed in, decides. A channel

@@ -148,7 +148,7 @@ class Opening(Federating):
                     "The person must be asked and this server cannot reach them. An agent that can send the person to "
                     "a URL says so with capabilities: interaction."
                 )
-            # This server tells the person, who decides on its pages without being sent there (#requirement-approval).
+            # This server tells the person, who decides on its pages without being sent there (#approval-pending).
             requirement = APPROVAL
         return await self.open_request(asked, requirement, agent, subagent)
 

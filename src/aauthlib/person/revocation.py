@@ -55,7 +55,9 @@ class RevocationEndpoint(PersonServerCore):
         if not 0 < body.exp <= now + _MAX_EXP_AHEAD_S:
             raise InvalidRequest("exp must be the revoked token's own, in seconds since 1970.")
         if body.exp > now:
-            if await self.store.revocations_held(iss) >= MAX_REVOCATIONS_HELD:
+            full = await self.store.revocations_held(iss) >= MAX_REVOCATIONS_HELD
+            # What is repeated adds nothing, and is how a caller has resources told that could not be told before.
+            if full and not await self.store.is_revoked(iss, body.jti):
                 raise RateLimited("This server remembers no more revocations of this issuer.", retry_after_s=3600)
             if dwk == RESOURCE_DWK:
                 await self.store.revoke_resource_token(iss=iss, jti=body.jti, exp=body.exp, now=now)
