@@ -19,6 +19,7 @@ import msgspec
 from argon2 import PasswordHasher
 
 from aauthlib import jws
+from aauthlib.accounts.passwords import Passwords
 from aauthlib.agent import AsyncAgent, enroll
 from aauthlib.deferred.polling import PollPolicy
 from aauthlib.demo.browser import ScriptedPerson
@@ -32,7 +33,6 @@ from aauthlib.jws import parse
 from aauthlib.keys import JWKS, SigningKey
 from aauthlib.messages.metadata import AgentProviderMetadata
 from aauthlib.messages.requirement import Requirement
-from aauthlib.person.passwords import Passwords
 from aauthlib.provider import AgentProvider
 from aauthlib.resource import Policy, Resource, Route, anonymous, authorized, identified, managed, person, pseudonym
 from aauthlib.store.database import Database

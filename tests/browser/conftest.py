@@ -21,10 +21,10 @@ import uvicorn
 from argon2 import PasswordHasher
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from aauthlib.accounts.passwords import Passwords
 from aauthlib.effects import Send
 from aauthlib.http import Request, Response
 from aauthlib.keys import JWKS
-from aauthlib.person.passwords import Passwords
 from aauthlib.transport import SyncTransport
 from aauthlib.web.person import PersonApp, build_person_app
 from tests.web.person_pages.parties import LOGO, Parties, page_url

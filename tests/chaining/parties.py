@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as StarletteRoute
 
 from aauthlib.access import RulesPolicy
+from aauthlib.accounts.passwords import Passwords
 from aauthlib.agent import AsyncAgent, enroll
 from aauthlib.chaining import ChainPolicy, Intermediary
 from aauthlib.cli.serving import Running, free_port, serve_all
@@ -29,7 +30,6 @@ from aauthlib.http import Request as WireRequest
 from aauthlib.http import Response as WireResponse
 from aauthlib.keys import SigningKey
 from aauthlib.messages.metadata import AgentProviderMetadata
-from aauthlib.person.passwords import Passwords
 from aauthlib.provider import AgentProvider
 from aauthlib.resource import MemoryResourceStore, Policy, Route, authorized, identified, person
 from aauthlib.store.database import Database

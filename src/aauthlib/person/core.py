@@ -19,10 +19,10 @@ from ..httpsig import JWKSURI, MemoryReplayCache, ReplayCache, SignaturePolicy, 
 from ..identifiers import server_identifier
 from ..keys import DEFAULT_ALGORITHMS, JWKS, SigningKey
 from ..messages.metadata import PersonServerMetadata
+from ..store.attempts import Attempts
 from ..tokens import PERSON_DWK, AgentToken, TokenCache, VerificationPolicy
 from ..verification import Caller, authenticate, signature_required
 from .asked import Asked
-from .attempts import Attempts
 from .consent import IDENTITY_SCOPES
 from .faces import Faces, FlowRunner
 from .keys import ServerKeys, load_keys

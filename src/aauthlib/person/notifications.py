@@ -21,9 +21,9 @@ from ..deferred.pending import Pending
 from ..effects import Clock
 from ..errors import AAuthError, InvalidRequest, NotFound, RateLimited
 from ..messages.codes import code_digest, random_code
+from ..store.attempts import Attempts
 from ..store.notification_records import WEB_PUSH, Due, Preferences, Subscription
 from .asked import AUTH_TOKEN, PERSON_TOKEN, Asked
-from .attempts import Attempts
 from .channels import Channel
 from .core import PersonServerCore
 from .webpush import Rejected, Vanished, VapidKey, browser_target, push

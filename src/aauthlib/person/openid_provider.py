@@ -21,12 +21,12 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from ..accounts.guessing import SignInRefused
 from ..effects import Clock, Flow, Send
 from ..errors import AAuthError, InvalidIdentifier
 from ..http import Fields, Request, Response
 from ..identifiers import https_url
 from .faces import FlowRunner
-from .guessing import SignInRefused
 from .organisation_settings import ProviderSettings
 
 __all__ = ["Provider", "ProviderUnavailable", "Vouched"]

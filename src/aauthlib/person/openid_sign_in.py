@@ -16,17 +16,17 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ..accounts import Account, Accounts, AccountTaken
+from ..accounts.guessing import SignInRefused
+from ..accounts.sessions import single_line
+from ..accounts.storage import AccountStore
 from ..base64url import b64url_decode, b64url_encode
 from ..effects import Clock
 from ..errors import NotFound
 from ..store.organisation_records import MEMBER, LinkedIdentity
-from .account_storage import AccountStore
-from .accounts import Account, Accounts, AccountTaken
 from .faces import FlowRunner
-from .guessing import SignInRefused
 from .openid_provider import Provider, ProviderUnavailable, Vouched
 from .organisations import Organisation, Organisations, invitation_digest
-from .sessions import single_line
 
 __all__ = ["Begun", "NoAccount", "OpenIDSignIn", "ProviderUnavailable", "Returned", "callback_path"]
 

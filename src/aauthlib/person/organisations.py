@@ -12,6 +12,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ..accounts import Account, Accounts
+from ..accounts.sessions import single_line
 from ..base64url import b64url_encode
 from ..effects import Clock
 from ..errors import AAuthError, NotFound, RateLimited
@@ -26,12 +28,10 @@ from ..store.organisation_records import (
     Role,
     Tenant,
 )
-from .accounts import Account, Accounts
 from .cascade import RevocationOutcome
 from .organisation_settings import OrganisationSettings
 from .organisation_storage import OrganisationStore
 from .server import PersonServer
-from .sessions import single_line
 
 __all__ = [
     "ADMINISTRATOR",

@@ -1,6 +1,6 @@
-"""What is kept of a person server's accounts, as values (#ps-approval-endpoint-auth).
+"""What is kept of a server's accounts, as values (#ps-approval-endpoint-auth).
 
-They stand here, below the role, so that a store can make them and the role can read them. This module knows no SQL.
+They stand here, below `accounts`, so that a store can make them and `accounts` can read them. This module knows no SQL.
 """
 
 from __future__ import annotations

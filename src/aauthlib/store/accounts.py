@@ -1,4 +1,4 @@
-"""People's accounts in a database: who may sign in at the person server, by what, and who is signed in now.
+"""People's accounts in a database: who may sign in at the server, by what, and who is signed in now.
 
 Secrets are kept as digests where only comparison is needed (sessions, challenges) and as argon2 hashes (passwords).
 Knows nothing of pages, cookies or agents. Sections: #ps-approval-endpoint-auth.
@@ -109,7 +109,7 @@ def _passkey_values(passkey: Passkey) -> dict[str, Any]:
 
 
 class SQLAccountStore(SQLSignIns):
-    """`person.account_storage.AccountStore` on a database."""
+    """`accounts.storage.AccountStore` on a database."""
 
     def __init__(self, database: Database) -> None:
         self.database = database

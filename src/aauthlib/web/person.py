@@ -15,16 +15,16 @@ from typing import Any
 
 from starlette.applications import Starlette
 
+from ..accounts import Accounts
+from ..accounts.passwords import Passwords
 from ..effects import Clock
 from ..identifiers import server_identifier
 from ..messages.codes import random_code
-from ..person.accounts import Accounts
 from ..person.channels import Channel
 from ..person.notifications import NOTIFY_EVERY_S, Notifier
 from ..person.openid_sign_in import OpenIDSignIn
 from ..person.organisation_settings import OrganisationSettings, check_organisations
 from ..person.organisations import Organisations
-from ..person.passwords import Passwords
 from ..person.server import PersonServer
 from ..store.accounts import SQLAccountStore
 from ..store.database import Database

@@ -14,10 +14,10 @@ import httpx2
 import pytest
 from argon2 import PasswordHasher
 
+from aauthlib.accounts.passwords import Passwords
 from aauthlib.discovery import StaticDirectory
 from aauthlib.http import Response
 from aauthlib.keys import JWKS
-from aauthlib.person.passwords import Passwords
 from aauthlib.transport import AsyncTransport, AsyncWire
 from aauthlib.web.person import PersonApp, build_person_app
 

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import select
 
 import aauthlib.store
+from aauthlib.accounts.sessions import RECENT_S
 from aauthlib.base64url import b64url_encode
 from aauthlib.person.organisation_settings import OrganisationSettings
-from aauthlib.person.sessions import RECENT_S
 from aauthlib.store.database import Database, schema
 from aauthlib.store.notification_records import Preferences
 from aauthlib.store.organisation_records import LinkedIdentity

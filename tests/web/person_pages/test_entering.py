@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from aauthlib.person.guessing import FAILURES_BY_NAME
-from tests.person.authenticator import Authenticator
+from aauthlib.accounts.guessing import FAILURES_BY_NAME
+from tests.accounts.authenticator import Authenticator
 
 from .conftest import PASSWORD, Browser, MakeSite, Site
 from .parties import page_url

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from aauthlib.person.sessions import RECENT_S
-from tests.person.authenticator import Authenticator
+from aauthlib.accounts.sessions import RECENT_S
+from tests.accounts.authenticator import Authenticator
 
 from .conftest import PASSWORD, Browser, Site
 

@@ -16,15 +16,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ...accounts import Accounts
 from ...effects import Clock
 from ...errors import AAuthError, Expired, Gone, InvalidCode, NotFound, RateLimited
-from ...person.accounts import Accounts
-from ...person.attempts import Attempts
 from ...person.consent import AgentOfAnotherPerson, NotWaiting, OtherOrganisation
 from ...person.notifications import Notifier
 from ...person.openid_sign_in import OpenIDSignIn
 from ...person.organisations import AlreadyMember, NotAdministrator, Organisations
 from ...person.server import PersonServer
+from ...store.attempts import Attempts
 from ..asgi import Receive, Scope, Send
 from ..pages import PageError, Pages
 from . import data, deciding, entering, home, joining, missions, notifying, organisation, providing, security

@@ -13,10 +13,7 @@ from dataclasses import dataclass, field
 
 from starlette.responses import Response
 
-from ...base64url import b64url_decode, b64url_encode
-from ...errors import InvalidCode
-from ...messages.codes import normalize_code
-from ...person.accounts import (
+from ...accounts import (
     Account,
     AccountTaken,
     PasskeyRefused,
@@ -25,9 +22,12 @@ from ...person.accounts import (
     UnsuitableDetails,
     UnsuitablePassword,
 )
-from ...person.attempts import network_of
+from ...accounts.networks import network_of
+from ...accounts.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
+from ...base64url import b64url_decode, b64url_encode
+from ...errors import InvalidCode
+from ...messages.codes import normalize_code
 from ...person.consent import Hints
-from ...person.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from .browsers import browser_name
 from .visit import Visit
 

@@ -9,9 +9,9 @@ import json
 
 from starlette.responses import Response
 
+from ...accounts import AccountTaken, PasskeyRefused, TooManyAttempts, UnsuitableDetails, UnsuitablePassword
+from ...accounts.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from ...base64url import b64url_encode
-from ...person.accounts import AccountTaken, PasskeyRefused, TooManyAttempts, UnsuitableDetails, UnsuitablePassword
-from ...person.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from ..pages import PageError
 from .entering import enter, publish_profile, read_user_handle
 from .visit import Visit

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 from starlette.responses import Response
 
+from ...accounts import Account, AccountTaken, SignInRefused
 from ...base64url import b64url_decode, b64url_encode
-from ...person.accounts import Account, AccountTaken, SignInRefused
 from ...person.openid_sign_in import Begun, ProviderUnavailable, Returned, vouches_for_address
 from ..pages import PageError
 from .entering import Intent, ask_to_enter, enter, is_invitation

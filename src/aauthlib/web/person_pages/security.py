@@ -10,7 +10,7 @@ import json
 
 from starlette.responses import Response
 
-from ...person.accounts import (
+from ...accounts import (
     AccountTaken,
     PasskeyRefused,
     Session,
@@ -19,7 +19,7 @@ from ...person.accounts import (
     UnsuitableDetails,
     UnsuitablePassword,
 )
-from ...person.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
+from ...accounts.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from .browsers import browser_name
 from .visit import Visit
 

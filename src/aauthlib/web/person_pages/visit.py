@@ -14,13 +14,13 @@ from typing import TypeAlias
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ...person.accounts import Account, Accounts, Session, SignedIn, csrf_token
-from ...person.attempts import Attempts
+from ...accounts import Account, Accounts, Session, SignedIn, csrf_token
+from ...accounts.sessions import SESSION_LIFETIME_S
 from ...person.notifications import Notifier
 from ...person.openid_sign_in import OpenIDSignIn
 from ...person.organisations import Member, Organisations
 from ...person.server import PersonServer
-from ...person.sessions import SESSION_LIFETIME_S
+from ...store.attempts import Attempts
 from ..pages import Form, PageError, Pages, read_form
 
 __all__ = ["Handler", "Site", "Visit", "open_visit"]

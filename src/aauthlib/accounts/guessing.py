@@ -1,15 +1,15 @@
 """Keeping guessing slow (#ps-approval-endpoint-auth): what may be tried to sign in, by name and by network.
 
 Counted in the store, so that neither a restart nor a second process of the server gives anybody another round. What is
-counted per process is said where it is (`attempts.Attempts`).
+counted per process is said where it is (`store.attempts.Attempts`).
 """
 
 from __future__ import annotations
 
 from ..effects import Clock
 from ..errors import AAuthError
-from .account_storage import AccountStore
-from .attempts import network_of
+from .networks import network_of
+from .storage import AccountStore
 
 __all__ = [
     "FAILURES_BY_NAME",

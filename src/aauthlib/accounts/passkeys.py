@@ -1,4 +1,4 @@
-"""Passkeys (WebAuthn) of a person server: options for the browser, and verification of what it answers.
+"""Passkeys (WebAuthn) of one server: options for the browser, and verification of what it answers.
 
 A challenge is made without writing anything: it carries its end and a MAC over what it is for and which browser asked
 (`binder`), and is recorded when it is answered, so that it is good for one answer within five minutes. The relying
@@ -37,7 +37,7 @@ from ..base64url import b64url_decode
 from ..effects import Clock
 from ..errors import AAuthError
 from ..store.account_records import Account, Passkey
-from .account_storage import AccountStore
+from .storage import AccountStore
 
 __all__ = ["CHALLENGE_LIFETIME_S", "PasskeyRefused", "Passkeys"]
 

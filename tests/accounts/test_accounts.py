@@ -11,8 +11,7 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import text
 
-from aauthlib.errors import NotFound
-from aauthlib.person.accounts import (
+from aauthlib.accounts import (
     Account,
     Accounts,
     AccountTaken,
@@ -23,14 +22,15 @@ from aauthlib.person.accounts import (
     UnsuitablePassword,
     csrf_token,
 )
-from aauthlib.person.guessing import FAILURE_WINDOW_S, FAILURES_BY_NAME, FAILURES_BY_NETWORK
-from aauthlib.person.passwords import Passwords
-from aauthlib.person.sessions import SESSION_IDLE_S, SESSION_LIFETIME_S
+from aauthlib.accounts.guessing import FAILURE_WINDOW_S, FAILURES_BY_NAME, FAILURES_BY_NETWORK
+from aauthlib.accounts.passwords import Passwords
+from aauthlib.accounts.sessions import SESSION_IDLE_S, SESSION_LIFETIME_S
+from aauthlib.errors import NotFound
 from aauthlib.store.accounts import SQLAccountStore
 from aauthlib.store.database import Database
+from tests.person.parties import Clock
 
 from .authenticator import Authenticator
-from .parties import Clock
 
 ISSUER = "https://ps.example"
 PASSWORD = "correct horse battery"

@@ -1,4 +1,4 @@
-"""The accounts of a person server: first run, sign-in, sessions (#ps-approval-endpoint-auth).
+"""The accounts of one server: first run, sign-in, sessions (#ps-approval-endpoint-auth).
 
 A decision about an agent is worth what the sign-in before it is worth, so guessing is slow, sessions are random,
 stored as digests, bounded in time, and new at each sign-in. Knows no HTTP framework, no page and no agent.
@@ -14,27 +14,14 @@ from ..base64url import b64url_encode
 from ..effects import Clock
 from ..errors import AAuthError
 from ..store.account_records import Account, AccountTaken, Passkey, Session
-from .account_storage import AccountStore
-from .guessing import Guessing, SignInRefused, TooManyAttempts
-from .passkeys import PasskeyRefused, Passkeys
-from .passwords import Passwords, UnsuitablePassword
+from .guessing import Guessing, SignInRefused
+from .passkeys import Passkeys
+from .passwords import Passwords
 from .recovery import RecoveryCodes
-from .sessions import Sessions, SignedIn, csrf_token, single_line
+from .sessions import Sessions, single_line
+from .storage import AccountStore
 
-__all__ = [
-    "Account",
-    "AccountTaken",
-    "Accounts",
-    "Passkey",
-    "PasskeyRefused",
-    "Session",
-    "SignInRefused",
-    "SignedIn",
-    "TooManyAttempts",
-    "UnsuitableDetails",
-    "UnsuitablePassword",
-    "csrf_token",
-]
+__all__ = ["Accounts", "UnsuitableDetails"]
 
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}\Z")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}\Z")
@@ -50,7 +37,7 @@ class UnsuitableDetails(AAuthError):
 
 
 class Accounts(Sessions):
-    """Everything about who signs in at one person server."""
+    """Everything about who signs in at one server."""
 
     def __init__(
         self,

@@ -1,32 +1,13 @@
-"""Counting attempts."""
+"""Counting attempts in memory."""
 
 from __future__ import annotations
 
 import pytest
 
-from aauthlib.person.attempts import Attempts, network_of
-
-from .parties import Clock
+from aauthlib.store.attempts import Attempts
+from tests.person.parties import Clock
 
 pytestmark = pytest.mark.spec("#ps-approval-endpoint-auth")
-
-
-@pytest.mark.parametrize(
-    ("address", "network"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
-        ("127.0.0.1", None),
-        ("::ffff:127.0.0.1", None),
-        ("::1", None),
-        ("testclient", None),
-        (None, None),
-    ],
-)
-def test_a_client_is_known_by_what_its_provider_gave_it(address: str | None, network: str | None) -> None:
-    assert network_of(address) == network
 
 
 def test_the_wait_ends_with_the_window_of_the_first_attempt() -> None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from ..base64url import b64url_encode
 from ..effects import Clock
 from ..store.account_records import Account, Session
-from .account_storage import AccountStore
-from .attempts import place_of
+from .networks import place_of
+from .storage import AccountStore
 
 __all__ = ["RECENT_S", "SESSION_IDLE_S", "SESSION_LIFETIME_S", "Sessions", "SignedIn", "csrf_token", "single_line"]
 

@@ -11,15 +11,14 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import text
 
-from aauthlib.person.accounts import Account, Accounts
-from aauthlib.person.attempts import place_of
-from aauthlib.person.guessing import FAILURE_WINDOW_S, FAILURES_BY_NAME, SignInRefused, TooManyAttempts
-from aauthlib.person.passwords import Passwords
-from aauthlib.person.recovery import RECOVERY_CODES
+from aauthlib.accounts import Account, Accounts
+from aauthlib.accounts.guessing import FAILURE_WINDOW_S, FAILURES_BY_NAME, SignInRefused, TooManyAttempts
+from aauthlib.accounts.networks import place_of
+from aauthlib.accounts.passwords import Passwords
+from aauthlib.accounts.recovery import RECOVERY_CODES
 from aauthlib.store.accounts import SQLAccountStore
 from aauthlib.store.database import Database
-
-from .parties import Clock
+from tests.person.parties import Clock
 
 PASSWORD = "correct horse battery"
 

@@ -12,8 +12,8 @@ from ..effects import Clock
 from ..errors import InvalidCode
 from ..messages.codes import normalize_code, random_code
 from ..store.account_records import Account
-from .account_storage import AccountStore
 from .guessing import Guessing, SignInRefused
+from .storage import AccountStore
 
 __all__ = ["RECOVERY_CODES", "RecoveryCodes"]
 

@@ -1,15 +1,10 @@
-"""Counting failed attempts, so that guessing stays slow (#ps-approval-endpoint-auth).
-
-A key is whatever is being limited: a username, a network.
-"""
+"""What of a client's address is limited when somebody guesses, and what is shown (#ps-approval-endpoint-auth)."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from ..store.attempts import Attempts
-
-__all__ = ["Attempts", "network_of", "place_of"]
+__all__ = ["network_of", "place_of"]
 
 
 def network_of(address: str | None) -> str | None:
