@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,16 +103,17 @@ async def read_form(request: Request) -> Form:
 class Pages:
     """Renders the pages of one server under its issuer.
 
-    `directory` has `templates` and `static`. `dev` admits logos over `http` from names below localhost.
+    Each of `directories` has `templates` and `static`; the first that has a name gives it. `dev` admits logos over
+    `http` from names below localhost.
     """
 
-    def __init__(self, directory: Path, *, issuer: str, clock: Clock, dev: bool = False) -> None:
+    def __init__(self, *directories: Path, issuer: str, clock: Clock, dev: bool = False) -> None:
         self.issuer, self.dev, self._clock = issuer, dev, clock
         self.host = urlsplit(issuer).netloc
         self.secure = issuer.startswith("https://")
-        self._static = _load_static(directory / "static")
+        self._static = _load_static([directory / "static" for directory in directories])
         self._environment = Environment(
-            loader=FileSystemLoader(directory / "templates"),
+            loader=FileSystemLoader([directory / "templates" for directory in directories]),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -255,9 +256,9 @@ class Pages:
         return _span(when - self._clock())
 
 
-def _load_static(directory: Path) -> Mapping[str, tuple[bytes, str, str]]:
+def _load_static(directories: Sequence[Path]) -> Mapping[str, tuple[bytes, str, str]]:
     files = {}
-    for path in sorted(directory.iterdir()):
+    for path in (path for directory in reversed(directories) for path in sorted(directory.iterdir())):
         media_type = _STATIC_TYPES.get(path.suffix)
         if media_type is not None:
             content = path.read_bytes()

@@ -144,11 +144,11 @@ async def test_nothing_that_is_sent_makes_the_server_fail(site: Site, browser: B
 
 async def test_static_files_are_kept_by_their_fingerprint(browser: Browser) -> None:
     await browser.get("/")
-    (address,) = re.findall(r'href="(/static/person\.css[^"]*)"', browser.page)
+    (address,) = re.findall(r'href="(/static/pages\.css[^"]*)"', browser.page)
     kept = await browser.get(address)
     assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert kept.headers["content-type"] == "text/css; charset=utf-8"
-    assert (await browser.get("/static/person.css?v=other")).headers["cache-control"] == "no-cache"
+    assert (await browser.get("/static/pages.css?v=other")).headers["cache-control"] == "no-cache"
     assert (await browser.get("/static/..%2fapp.py")).status_code == 404
     assert (await browser.get("/favicon.ico")).headers["content-type"] == "image/svg+xml"
 

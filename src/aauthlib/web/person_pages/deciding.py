@@ -12,7 +12,7 @@ from ...deferred.machine import State
 from ...errors import Expired, InvalidCode, InvalidRequest, NotFound
 from ...person.consent import ConsentView, NotWaiting, RequestChanged, ResourceInteractionFirst, TooManyQuestions
 from ...person.mission_views import MissionRequestView
-from .entering import Intent, ask_to_enter, is_handle
+from ..account_pages.entering import Intent, ask_to_enter, is_handle
 from .faces import serving, sharing
 from .missions import decide_mission, ending_of, mission_request
 from .visit import Visit

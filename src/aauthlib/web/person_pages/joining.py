@@ -12,8 +12,8 @@ from starlette.responses import Response
 from ...accounts import AccountTaken, PasskeyRefused, TooManyAttempts, UnsuitableDetails, UnsuitablePassword
 from ...accounts.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from ...base64url import b64url_encode
+from ..account_pages.entering import enter, read_user_handle
 from ..pages import PageError
-from .entering import enter, publish_profile, read_user_handle
 from .visit import Visit
 
 __all__ = ["join", "show_join"]
@@ -76,6 +76,6 @@ async def join(visit: Visit) -> Response:
         return await _page(visit, status=409, field="username", error=error.detail)
     except (PasskeyRefused, TooManyAttempts) as error:
         return await _page(visit, status=400, field="form", error=error.detail)
-    await publish_profile(visit, account)
+    await visit.site.made(account)
     await enter(visit, account, method="passkey" if credential else "password")
     return visit.redirect("/?saved=joined")

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from ...errors import AAuthError, ConfigurationError, InvalidCode, InvalidRequest, NotFound, RateLimited
 from ...person.channels import NotDelivered
 from ...store.notification_records import WEB_PUSH, Preferences
-from .browsers import browser_name
+from ..account_pages.browsers import browser_name
 from .visit import Visit
 
 __all__ = ["confirm", "remove", "send_test", "set_when", "show", "subscribe", "subscribe_browser"]

@@ -16,8 +16,8 @@ from starlette.responses import Response
 from ...accounts import Account, AccountTaken, SignInRefused
 from ...base64url import b64url_decode, b64url_encode
 from ...person.openid_sign_in import Begun, ProviderUnavailable, Returned, vouches_for_address
+from ..account_pages.entering import Intent, ask_to_enter, enter, is_invitation
 from ..pages import PageError
-from .entering import Intent, ask_to_enter, enter, is_invitation
 from .visit import Visit
 
 __all__ = ["leave", "link", "return_", "unlink"]
@@ -135,7 +135,7 @@ def _kept(visit: Visit, state: str) -> tuple[Intent, str]:
         return Intent(), ""
     if not hmac.compare_digest(kept.state, _digest(state)):
         return Intent(), ""
-    intent = Intent.checked(handle=kept.handle, code=kept.code, callback=kept.callback, next_page=kept.next)
+    intent = Intent.checked(visit.site, handle=kept.handle, code=kept.code, callback=kept.callback, next_page=kept.next)
     return intent, kept.invitation if is_invitation(kept.invitation) else ""
 
 

@@ -1,121 +1,95 @@
-"""One request by a browser: who it is, what it sent, and the answer's frame (#ps-approval-endpoint-auth).
-
-A browser that is signed in has a session cookie; one that is not has a form cookie, so that the sign-in form too is
-protected against other sites. The CSRF token of a page is made from whichever it is.
-"""
+"""What the person server's pages stand on, and one request to them (#ps-approval-endpoint-auth)."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ...accounts import Account, Accounts, Session, SignedIn, csrf_token
-from ...accounts.sessions import SESSION_LIFETIME_S
+from ...accounts import Account
+from ...person.consent import Hints
 from ...person.notifications import Notifier
 from ...person.openid_sign_in import OpenIDSignIn
 from ...person.organisations import Member, Organisations
 from ...person.server import PersonServer
-from ...store.attempts import Attempts
-from ..pages import Form, PageError, Pages, read_form
+from .. import account_pages
+from ..account_pages import AccountSite, OtherWay, WaysIn
+from ..account_pages.visit import open_visit as open_account_visit
 
 __all__ = ["Handler", "Site", "Visit", "open_visit"]
 
-SESSION_COOKIE = "aauth-person"
-FORM_COOKIE = "aauth-form"
-_MAX_COOKIE = 128
+_PAGES = re.compile(
+    r"/(?:security|notifications|organisation|data|join/[A-Za-z0-9_-]{43}|requests/[0-9a-f]{64}"
+    r"|interaction-callback/[A-Za-z0-9_-]{1,128}(?:\?error=[a-z_]{1,64})?)?\Z"
+)
+#: A longer list of organisations would say more about a server's customers than a sign-in page should.
+_MOST_ORGANISATIONS = 8
+_MAX_LOGIN_HINT = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site(AccountSite):
     """What the pages stand on."""
 
     server: PersonServer
-    accounts: Accounts
-    pages: Pages
     organisations: Organisations
     providers: OpenIDSignIn
     notifier: Notifier
-    setup_attempts: Attempts
-    setup_code: str | None = field(default=None, repr=False)
-    """What whoever makes the first account must type; `None` on a development server."""
+
+    def is_page(self, target: str) -> bool:
+        return bool(_PAGES.match(target))
+
+    async def arrive(self, handle: str, code: str, *, account: Account, callback: str | None) -> str:
+        digest = await self.server.arrive(handle, code, person_id=account.person_id, callback=callback)
+        return f"/requests/{digest}"
+
+    async def ways_in(self, handle: str, code: str) -> WaysIn:
+        """Organisations with a provider of their own, or the one that the request's hints mean."""
+        hints = await self.server.hints(handle) if handle and code else Hints()
+        login_hint = hints.login_hint or ""
+        meant = self.organisations.hinted(
+            tenant=hints.tenant, domain_hint=hints.domain_hint, login_hint=hints.login_hint
+        )
+        offered = [each for each in self.organisations.with_sign_in() if meant in (None, each)]
+        return WaysIn(
+            username=login_hint if len(login_hint) <= _MAX_LOGIN_HINT else "",
+            login_hint=login_hint,
+            others=[OtherWay(f"/sign-in/provider/{each.tenant}", each.name) for each in offered]
+            if len(offered) <= _MOST_ORGANISATIONS
+            else (),
+        )
+
+    async def made(self, account: Account) -> None:
+        """What the person typed becomes what they can share with resources, each time only if they allow it."""
+        claims = {"name": account.display_name, "preferred_username": account.username, "email": account.email or ""}
+        await self.server.set_profile(account.person_id, claims)
 
 
 @dataclass(slots=True)
-class Visit:
-    """One request, and the cookies its answer sets."""
+class Visit(account_pages.Visit[Site]):
+    """One request by a browser, and the cookies its answer sets."""
 
-    site: Site
-    request: Request
-    secret: str = field(repr=False)
-    """Of the session, or of the form cookie."""
-    session: Session | None = None
-    account: Account | None = None
     member: Member | None = None
     """Where the person belongs, if to an organisation."""
-    form: Form = field(default_factory=Form, repr=False)
-    new_form_cookie: bool = False
-    entered: SignedIn | None = field(default=None, repr=False)
-    """The session that this request began."""
-    left: bool = False
-    """The session of this browser ended with this request."""
 
-    @property
-    def person(self) -> Account:
-        """The account that is signed in. Routes for people who are signed in are reached by nobody else."""
-        if self.account is None:
-            raise PageError(403, "You are not signed in", "Nothing was changed. Sign in and try again.")
-        return self.account
+    def frame(self) -> dict[str, object]:
+        # Named, since a class with slots is made anew and `super()` would not find it.
+        return {**account_pages.Visit.frame(self), "member": self.member}
 
-    @property
-    def is_recent(self) -> bool:
-        """Whether the person signed in recently enough for what matters."""
-        return self.session is not None and self.site.accounts.is_recent(self.session)
-
-    def sign_in_again(self, then: str) -> Response:
-        """Nothing was changed; the person signs in once more and repeats it at `then`."""
-        return self.redirect(f"/sign-in?next={then}")
-
-    @property
-    def csrf(self) -> str:
-        return csrf_token(self.secret)
-
-    @property
-    def address(self) -> str | None:
-        client = self.request.client
-        return client.host if client is not None else None
-
-    def page(
-        self,
-        template: str,
-        *,
-        status: int = 200,
-        images: Iterable[str | None] = (),
-        form_targets: Iterable[str | None] = (),
-        **context: object,
-    ) -> Response:
-        """A page with what every page shows; see `Pages.render`."""
-        context |= {"csrf": self.csrf, "me": None if self.left else self.account, "member": self.member}
-        return self.site.pages.render(template, status=status, images=images, form_targets=form_targets, **context)
-
-    def redirect(self, target: str) -> Response:
-        return self.site.pages.redirect(target)
-
-    def finish(self, response: Response) -> Response:
-        """Set the cookies that this visit calls for."""
-        pages = self.site.pages
-        if self.entered is not None:
-            pages.set_cookie(response, SESSION_COOKIE, self.entered.secret, max_age_s=SESSION_LIFETIME_S)
-            pages.drop_cookie(response, FORM_COOKIE)
-        elif self.left:
-            pages.drop_cookie(response, SESSION_COOKIE)
-        elif self.new_form_cookie:
-            pages.set_cookie(response, FORM_COOKIE, self.secret)
-        return response
+    async def security_context(self) -> dict[str, object]:
+        """The person's links to the provider of their organisation."""
+        organisations = self.site.organisations
+        organisation = organisations.organisation(self.member.tenant) if self.member is not None else None
+        return {
+            "provider": organisation
+            if organisation is not None and organisation.settings.sign_in is not None
+            else None,
+            "identities": await organisations.store.identities_of(self.person.person_id),
+        }
 
 
 Handler: TypeAlias = Callable[[Visit], Awaitable[Response]]
@@ -123,21 +97,7 @@ Handler: TypeAlias = Callable[[Visit], Awaitable[Response]]
 
 async def open_visit(site: Site, request: Request) -> Visit:
     """Find out who this is. Writes nothing but when the session was last used."""
-    pages = site.pages
-    secret = request.cookies.get(pages.cookie_name(SESSION_COOKIE), "")
-    if secret and len(secret) <= _MAX_COOKIE:
-        found = await site.accounts.session(secret)
-        if found is not None:
-            session, account = found
-            return Visit(
-                site, request, secret, session, account, await site.organisations.membership(account.person_id)
-            )
-    form_secret = request.cookies.get(pages.cookie_name(FORM_COOKIE), "")
-    known = 32 <= len(form_secret) <= _MAX_COOKIE
-    return Visit(site, request, form_secret if known else secrets.token_urlsafe(32), new_form_cookie=not known)
-
-
-async def read_post(visit: Visit) -> None:
-    """Read the submitted form and refuse one that another site made. Raises `PageError`."""
-    visit.form = await read_form(visit.request)
-    visit.site.pages.check_post(visit.request, visit.form, expected_token=None if visit.new_form_cookie else visit.csrf)
+    visit = await open_account_visit(Visit, site, request)
+    if visit.account is not None:
+        visit.member = await site.organisations.membership(visit.account.person_id)
+    return visit

@@ -27,8 +27,8 @@ from ...accounts.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from ...base64url import b64url_decode, b64url_encode
 from ...errors import InvalidCode
 from ...messages.codes import normalize_code
-from ...person.consent import Hints
 from .browsers import browser_name
+from .site import AccountSite
 from .visit import Visit
 
 __all__ = [
@@ -37,8 +37,6 @@ __all__ = [
     "enter",
     "is_handle",
     "is_invitation",
-    "is_page",
-    "publish_profile",
     "read_user_handle",
     "set_up",
     "show_set_up",
@@ -47,21 +45,9 @@ __all__ = [
     "sign_out",
 ]
 
-_NEXT = re.compile(
-    r"/(?:security|notifications|organisation|data|join/[A-Za-z0-9_-]{43}|requests/[0-9a-f]{64}"
-    r"|interaction-callback/[A-Za-z0-9_-]{1,128}(?:\?error=[a-z_]{1,64})?)?\Z"
-)
 _INVITATION = re.compile(r"[A-Za-z0-9_-]{43}\Z")
-#: A longer list of organisations would say more about a server's customers than a sign-in page should.
-_MOST_ORGANISATIONS = 8
 _HANDLE = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _MAX_CALLBACK = 2_048
-_MAX_LOGIN_HINT = 64
-
-
-def is_page(target: str) -> bool:
-    """Whether `target` is a page of this server that a sign-in may lead to."""
-    return bool(_NEXT.match(target))
 
 
 def is_handle(text: str) -> bool:
@@ -84,32 +70,30 @@ class Intent:
     next: str = "/"
 
     @classmethod
-    def of(cls, visit: Visit) -> Intent:
+    def of(cls, visit: Visit[AccountSite]) -> Intent:
         """The intent in the hidden fields of a form; what is not well-formed is dropped."""
         handle, code, callback, next_page = (visit.form.get(name) for name in ("handle", "code", "callback", "next"))
-        return cls.checked(handle=handle, code=code, callback=callback, next_page=next_page)
+        return cls.checked(visit.site, handle=handle, code=code, callback=callback, next_page=next_page)
 
     @classmethod
-    def checked(cls, *, handle: str, code: str, callback: str, next_page: str) -> Intent:
+    def checked(cls, site: AccountSite, *, handle: str, code: str, callback: str, next_page: str) -> Intent:
         """What is well-formed of it."""
         return cls(
             handle=handle if is_handle(handle) else "",
             code=code[:64],
             callback=callback if len(callback) <= _MAX_CALLBACK else "",
-            next=next_page if is_page(next_page) else "/",
+            next=next_page if site.is_page(next_page) else "/",
         )
 
-    async def follow(self, visit: Visit, account: Account) -> Response:
-        """Go there as `account`. Raises `InvalidCode`, `Expired` or `AgentOfAnotherPerson`."""
+    async def follow(self, visit: Visit[AccountSite], account: Account) -> Response:
+        """Go there as `account`. Raises what `AccountSite.arrive` does."""
         if not self.handle or not self.code:
             return visit.redirect(self.next)
-        digest = await visit.site.server.arrive(
-            self.handle, self.code, person_id=account.person_id, callback=self.callback or None
-        )
-        return visit.redirect(f"/requests/{digest}")
+        page = await visit.site.arrive(self.handle, self.code, account=account, callback=self.callback or None)
+        return visit.redirect(page)
 
 
-async def ask_to_enter(visit: Visit, intent: Intent, *, status: int = 200, error: str = "") -> Response:
+async def ask_to_enter(visit: Visit[AccountSite], intent: Intent, *, status: int = 200, error: str = "") -> Response:
     """The page in the way of somebody who is not signed in."""
     if not error and await visit.site.accounts.first_run():
         return await _set_up_page(visit, intent)
@@ -119,10 +103,10 @@ async def ask_to_enter(visit: Visit, intent: Intent, *, status: int = 200, error
 # ---------------------------------------------------------------------- sign-in
 
 
-async def show_sign_in(visit: Visit) -> Response:
+async def show_sign_in(visit: Visit[AccountSite]) -> Response:
     """GET /sign-in."""
     wanted = visit.request.query_params.get("next", "/")
-    intent = Intent(next=wanted if is_page(wanted) else "/")
+    intent = Intent(next=wanted if visit.site.is_page(wanted) else "/")
     anew = "again" in visit.request.query_params
     if visit.session is not None and visit.site.accounts.is_recent(visit.session) and not anew:
         return visit.redirect(intent.next)
@@ -130,35 +114,29 @@ async def show_sign_in(visit: Visit) -> Response:
 
 
 async def _sign_in_page(
-    visit: Visit, intent: Intent, *, status: int = 200, error: str = "", username: str = ""
+    visit: Visit[AccountSite], intent: Intent, *, status: int = 200, error: str = "", username: str = ""
 ) -> Response:
     accounts = visit.site.accounts
     options = None
     if await accounts.has_passkeys():
         options = await accounts.passkeys.authentication_options(binder=visit.secret)
-    hints = await visit.site.server.hints(intent.handle) if intent.handle and intent.code else Hints()
-    organisations = visit.site.organisations
-    meant = organisations.hinted(tenant=hints.tenant, domain_hint=hints.domain_hint, login_hint=hints.login_hint)
-    offered = [each for each in organisations.with_sign_in() if meant in (None, each)]
+    ways = await visit.site.ways_in(intent.handle, intent.code)
     if visit.account is not None:
         username = visit.account.username
-    elif not username and len(hints.login_hint or "") <= _MAX_LOGIN_HINT:
-        username = hints.login_hint or ""
     return visit.page(
         "sign_in.html",
         status=status,
         intent=intent,
         error=error,
-        username=username,
+        username=username or ways.username,
         again=visit.account is not None,
-        offered=offered if len(offered) <= _MOST_ORGANISATIONS else [],
-        login_hint=hints.login_hint or "",
+        ways=ways,
         recovering=visit.form.get("way") == "recovery",
         passkey_options=json.dumps(options) if options else None,
     )
 
 
-async def sign_in(visit: Visit) -> Response:
+async def sign_in(visit: Visit[AccountSite]) -> Response:
     """POST /sign-in."""
     accounts, form, intent = visit.site.accounts, visit.form, Intent.of(visit)
     credential, username = form.get("credential"), form.get("username")
@@ -179,7 +157,9 @@ async def sign_in(visit: Visit) -> Response:
     return await intent.follow(visit, account)
 
 
-async def enter(visit: Visit, account: Account, *, method: str, authenticated_at: float | None = None) -> None:
+async def enter(
+    visit: Visit[AccountSite], account: Account, *, method: str, authenticated_at: float | None = None
+) -> None:
     """Begin a session with a new secret, and end the one this browser had."""
     if visit.session is not None:
         await visit.site.accounts.end_session(visit.session.digest, person_id=visit.session.person_id)
@@ -189,7 +169,7 @@ async def enter(visit: Visit, account: Account, *, method: str, authenticated_at
     )
 
 
-async def sign_out(visit: Visit) -> Response:
+async def sign_out(visit: Visit[AccountSite]) -> Response:
     """POST /sign-out."""
     if visit.session is not None:
         await visit.site.accounts.end_session(visit.session.digest, person_id=visit.session.person_id)
@@ -200,7 +180,7 @@ async def sign_out(visit: Visit) -> Response:
 # ---------------------------------------------------------------------- first run
 
 
-async def show_set_up(visit: Visit) -> Response:
+async def show_set_up(visit: Visit[AccountSite]) -> Response:
     """GET /setup: only while there is no account."""
     if not await visit.site.accounts.first_run():
         return visit.redirect("/sign-in")
@@ -208,7 +188,7 @@ async def show_set_up(visit: Visit) -> Response:
 
 
 async def _set_up_page(
-    visit: Visit, intent: Intent, *, status: int = 200, field: str = "", error: str = ""
+    visit: Visit[AccountSite], intent: Intent, *, status: int = 200, field: str = "", error: str = ""
 ) -> Response:
     accounts = visit.site.accounts
     handle = accounts.new_user_handle()
@@ -230,7 +210,7 @@ async def _set_up_page(
     )
 
 
-async def set_up(visit: Visit) -> Response:
+async def set_up(visit: Visit[AccountSite]) -> Response:
     """POST /setup: make the first account and sign in."""
     site, form, intent = visit.site, visit.form, Intent.of(visit)
     if not await site.accounts.first_run():
@@ -256,12 +236,12 @@ async def set_up(visit: Visit) -> Response:
         return await _set_up_page(visit, intent, status=400, field="form", error=error.detail)
     except AccountTaken:
         return visit.redirect("/sign-in")
-    await publish_profile(visit, account)
+    await site.made(account)
     await enter(visit, account, method="passkey" if credential else "password")
     return await intent.follow(visit, account)
 
 
-def _check_setup_code(visit: Visit) -> None:
+def _check_setup_code(visit: Visit[AccountSite]) -> None:
     """Only whoever started the server knows its setup code. Raises `UnsuitableDetails` or `TooManyAttempts`."""
     expected = visit.site.setup_code
     if expected is None:
@@ -287,9 +267,3 @@ def read_user_handle(text: str) -> bytes:
     if len(handle) != 32:
         raise PasskeyRefused("The page was changed. Open it again.")
     return handle
-
-
-async def publish_profile(visit: Visit, account: Account) -> None:
-    """What the person typed becomes what they can share with resources, each time only if they allow it."""
-    claims = {"name": account.display_name, "preferred_username": account.username, "email": account.email or ""}
-    await visit.site.server.set_profile(account.person_id, claims)

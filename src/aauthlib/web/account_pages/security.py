@@ -21,6 +21,7 @@ from ...accounts import (
 )
 from ...accounts.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from .browsers import browser_name
+from .site import AccountSite
 from .visit import Visit
 
 __all__ = [
@@ -44,12 +45,12 @@ _SAVED = {
 }
 
 
-async def show_security(visit: Visit) -> Response:
+async def show_security(visit: Visit[AccountSite]) -> Response:
     """GET /security."""
     return await _page(visit)
 
 
-async def _page(visit: Visit, *, status: int = 200, field: str = "", error: str = "") -> Response:
+async def _page(visit: Visit[AccountSite], *, status: int = 200, field: str = "", error: str = "") -> Response:
     accounts, person, session = visit.site.accounts, visit.person, _session(visit)
     passkeys = await accounts.passkeys_of(person.person_id)
     recent = accounts.is_recent(session)
@@ -62,7 +63,6 @@ async def _page(visit: Visit, *, status: int = 200, field: str = "", error: str 
             binder=visit.secret,
             existing=passkeys,
         )
-    organisation = visit.site.organisations.organisation(visit.member.tenant) if visit.member is not None else None
     return visit.page(
         "security.html",
         status=status,
@@ -73,22 +73,21 @@ async def _page(visit: Visit, *, status: int = 200, field: str = "", error: str 
         passkey_options=json.dumps(options) if options else None,
         recent=recent,
         has_password=person.password_hash is not None,
-        provider=organisation if organisation is not None and organisation.settings.sign_in is not None else None,
-        identities=await visit.site.organisations.store.identities_of(person.person_id),
         recovery_codes=await accounts.recovery.left(person.person_id),
         sessions=await accounts.sessions(person.person_id),
         current=session.digest,
         min_length=MIN_PASSWORD_LENGTH,
         max_length=MAX_PASSWORD_LENGTH,
+        more=await visit.security_context(),
     )
 
 
-def _session(visit: Visit) -> Session:
+def _session(visit: Visit[AccountSite]) -> Session:
     assert visit.session is not None
     return visit.session
 
 
-async def add_passkey(visit: Visit) -> Response:
+async def add_passkey(visit: Visit[AccountSite]) -> Response:
     """POST /security/passkeys."""
     person, session = visit.person, _session(visit)
     if not visit.site.accounts.is_recent(session):
@@ -101,7 +100,7 @@ async def add_passkey(visit: Visit) -> Response:
     return visit.redirect("/security?saved=passkey")
 
 
-async def remove_passkey(visit: Visit) -> Response:
+async def remove_passkey(visit: Visit[AccountSite]) -> Response:
     """POST /security/passkeys/remove."""
     person = visit.person
     if not visit.site.accounts.is_recent(_session(visit)):
@@ -117,7 +116,7 @@ async def remove_passkey(visit: Visit) -> Response:
     return visit.redirect("/security?saved=passkey-removed")
 
 
-async def change_password(visit: Visit) -> Response:
+async def change_password(visit: Visit[AccountSite]) -> Response:
     """POST /security/password."""
     person, session, form = visit.person, _session(visit), visit.form
     if person.password_hash is None and not visit.site.accounts.is_recent(session):
@@ -133,7 +132,7 @@ async def change_password(visit: Visit) -> Response:
     return visit.redirect("/security?saved=password")
 
 
-async def end_session(visit: Visit) -> Response:
+async def end_session(visit: Visit[AccountSite]) -> Response:
     """POST /security/sessions/end."""
     await visit.site.accounts.end_session(visit.form.get("session"), person_id=visit.person.person_id)
     if visit.form.get("session") == _session(visit).digest:
@@ -142,13 +141,13 @@ async def end_session(visit: Visit) -> Response:
     return visit.redirect("/security?saved=session")
 
 
-async def end_other_sessions(visit: Visit) -> Response:
+async def end_other_sessions(visit: Visit[AccountSite]) -> Response:
     """POST /security/sessions/end-others."""
     await visit.site.accounts.end_other_sessions(_session(visit))
     return visit.redirect("/security?saved=sessions")
 
 
-async def renew_recovery_codes(visit: Visit) -> Response:
+async def renew_recovery_codes(visit: Visit[AccountSite]) -> Response:
     """POST /security/recovery-codes: new ones, on this page and never again."""
     if not visit.site.accounts.is_recent(_session(visit)):
         return visit.redirect("/sign-in?next=/security")
