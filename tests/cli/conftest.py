@@ -49,16 +49,32 @@ class World:
 
     def decide(self, url: str, decision: str) -> None:
         """Open the page and decide, making the account at the first time."""
+        self._on_page(url, "decision", {}, ("decision", decision))
 
+    def ask(self, url: str, question: str, options: str = "") -> None:
+        """Open the page and ask the agent something; `options` stand a line each."""
+        self._on_page(url, "question", {"question": question, "options": options}, None)
+
+    def visit_until(self, text: str) -> None:
+        """Look at the same page again until it shows `text`."""
+
+        async def look() -> None:
+            assert self.person is not None
+            while text not in self.person.text:
+                await self.person.visit(self.person.url)
+
+        self.run(look())
+
+    def _on_page(self, url: str, field: str, values: dict[str, str], button: tuple[str, str] | None) -> None:
         async def act() -> None:
             if self.person is None:
                 self.person = ScriptedPerson(loopback_client())
             await self.person.visit(url)
             if 'name="display_name"' in self.person.text:
                 form = self.person.form_with("display_name", "username", "password")
-                values = {"display_name": "Ada", "username": "ada", "password": "correct horse battery staple"}
-                await self.person.submit(form, values)
-            await self.person.submit(self.person.form_with("decision"), {}, button=("decision", decision))
+                account = {"display_name": "Ada", "username": "ada", "password": "correct horse battery staple"}
+                await self.person.submit(form, account)
+            await self.person.submit(self.person.form_with(field), values, button=button)
 
         self.run(act())
 
@@ -72,7 +88,12 @@ class World:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            self.command(*arguments), env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            self.command(*arguments),
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
 

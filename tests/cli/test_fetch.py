@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import stat
+import time
 
 import pytest
 
@@ -92,6 +93,31 @@ def test_fetch_ends_with_its_own_exit_code_when_the_person_says_no(world, enroll
     (answer,) = _events(process, 1)
     assert answer["error"] == "denied"
     assert process.wait(20) == Exit.DENIED
+    process.communicate()
+
+
+@pytest.mark.spec("#polling-with-get")
+def test_fetch_gives_up_when_it_was_told_to(world, enrolled):
+    began = time.monotonic()
+    result = world.aauth("fetch", "-X", "DELETE", f"{world.parties.calendar}/events/1", "--json", "--wait", "1")
+    assert result.returncode == Exit.TIMED_OUT, result.stdout
+    assert time.monotonic() - began < 10  # and not the 45 seconds of a long poll
+
+
+@pytest.mark.spec("#clarification-chat")
+def test_fetch_shows_a_question_of_the_persons_and_takes_the_answer_from_standard_input(world, enrolled):
+    process = world.start("fetch", "-X", "DELETE", f"{world.parties.calendar}/events/1", "--json", "--questions", "-v")
+    (consent,) = _events(process, 1)
+    world.ask(consent["url"], "Which one?", "The dentist\nLunch")
+    (asked,) = _events(process, 1)
+    assert (asked["event"], asked["question"]) == ("clarification", "Which one?")
+    assert asked["options"] == ["The dentist", "Lunch"]
+    process.stdin.write("The one before noon.\n")
+    process.stdin.flush()
+    world.visit_until("The one before noon.")
+    world.decide(world.person.url, "deny")
+    (answer,) = _events(process, 1)
+    assert answer["error"] == "denied"
     process.communicate()
 
 

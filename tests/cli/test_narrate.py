@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from aauthlib.cli.screen import safe
 from aauthlib.cli.transcript import transcript_lines
 from aauthlib.discovery import TransportError
 from aauthlib.errors import ConfigurationError, Denied, Expired, InvalidIdentifier, InvalidSignature
-from aauthlib.http import Fields, Request, Response
+from aauthlib.http import Fields, Request, Response, json_response
 
 GET = Request("GET", "https://api.example/events")
 
@@ -39,6 +40,42 @@ def test_the_secret_end_of_a_pending_url_stays_off_the_screen():
     assert secret not in first_line(_exchange(Response(202), request))
     response = Response(202, Fields({"location": f"https://person.example/pending/{secret}"}))
     assert all(secret not in line for line in transcript_lines(_exchange(response)))
+
+
+@pytest.mark.spec("#requirement-clarification")
+def test_a_question_of_the_persons_is_told_with_its_choices():
+    asked = json_response(
+        202,
+        {"status": "pending", "clarification": "For how long?", "options": ["A day", "A week", 7]},
+        headers=[("aauth-requirement", "requirement=clarification")],
+    )
+    assert explain(_exchange(asked)) == [
+        "calendar has a question from the person to the agent (requirement=clarification).",
+        "The question: For how long?",
+        "To choose from: A day | A week",
+    ]
+
+
+@pytest.mark.spec("#agent-response-to-clarification")
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"action": "clarification_response", "clarification_response": "A day."}, "The agent answers: A day."),
+        (
+            {"action": "updated_request", "resource_token": "secret", "presented_token": "secret"},
+            "The agent asks for something else instead, with a new resource token.",
+        ),
+    ],
+)
+def test_what_the_agent_answers_is_told(said, told):
+    request = Request("POST", "https://ps.example/pending/x", Fields({}), json_response(200, said).body)
+    assert explain(_exchange(Response(202), request))[0] == told
+
+
+@pytest.mark.spec("#cancel-request")
+def test_a_withdrawal_is_told():
+    request = Request("DELETE", "https://ps.example/pending/x")
+    assert explain(_exchange(Response(204), request)) == ["The agent withdraws its request."]
 
 
 @given(st.text(alphabet=st.characters(codec="latin-1"), max_size=80), st.text(max_size=40), st.integers(100, 599))

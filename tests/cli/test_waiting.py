@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import select
@@ -12,6 +13,9 @@ import time
 import pytest
 
 from aauthlib.cli.exits import Exit
+from aauthlib.cli.screen import Screen
+from aauthlib.cli.waiting import Waiting
+from aauthlib.effects import Answer
 
 
 def _read_until(terminal: int, texts: tuple[bytes, ...], limit_s: float) -> bytes:
@@ -40,3 +44,16 @@ def test_a_terminal_shows_the_page_the_code_and_how_much_time_is_left(world):
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == Exit.INTERRUPTED
         os.close(terminal)
+
+
+@pytest.mark.spec("#agent-response-to-clarification")
+@pytest.mark.parametrize(("typed", "answer"), [("2", "A week"), ("3", "3"), ("Until June.", "Until June."), ("", None)])
+def test_a_question_is_answered_by_the_number_of_an_option_in_words_or_not_at_all(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str, answer: str | None
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{typed}\nnext line\n"))
+    with Waiting(Screen(), wait_s=60) as waiting:
+        assert not waiting.takes_questions  # where nobody sits
+        assert waiting.clarify(Answer("For how\x1b[2J long?", ("A day", "A week"))) == answer
+    shown = capsys.readouterr().err
+    assert "For how\\x1b[2J long?" in shown and "2. A week" in shown

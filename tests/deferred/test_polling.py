@@ -484,6 +484,16 @@ def test_whoever_watches_is_told_for_how_long_it_has_been_waiting() -> None:
 
 
 @pytest.mark.spec("#polling-with-get")
+def test_no_server_is_asked_to_hold_an_answer_beyond_the_deadline() -> None:
+    client = Client(*[accepted()] * 20, round_s=45)
+
+    with pytest.raises(Expired):
+        client.run(accepted(), policy=PollPolicy(deadline_s=60.5))
+    assert [request.headers.get("prefer") for request in client.sent] == ["wait=45", "wait=16"]
+    assert client.timeouts_s == [60.0, 31.0]
+
+
+@pytest.mark.spec("#polling-with-get")
 def test_the_time_that_long_polls_take_counts() -> None:
     client = Client(*[accepted()] * 20, round_s=45)
 

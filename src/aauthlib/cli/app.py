@@ -118,7 +118,14 @@ def fetch(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the consent page in a browser.")
     ] = False,
-    wait: Annotated[int, typer.Option(help="Seconds to wait for the person.")] = 600,
+    wait: Annotated[int, typer.Option(min=1, help="Seconds to wait for the person.")] = 600,
+    questions: Annotated[
+        bool | None,
+        typer.Option(
+            "--questions/--no-questions",
+            help="Answer the person's questions from standard input, a line each. Default: where that is a terminal.",
+        ),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell each exchange as it happens.")] = False,
     dev: Dev = False,
     json_output: Json = False,
@@ -138,6 +145,7 @@ def fetch(
         why=why,
         browser=browser,
         wait_s=wait,
+        questions=questions,
         verbose=verbose,
         dev=dev,
     )

@@ -9,22 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
-from rich.progress import Progress, SpinnerColumn, Task, TextColumn
-from rich.text import Text
 
 from ..agent import (
     Agent,
     GrantPreferences,
     Identity,
     KeyringKeystore,
-    OpenBrowser,
-    PrintURL,
     load_identity,
     source_of,
 )
 from ..deferred.polling import PollPolicy
 from ..discovery import Directory
-from ..effects import Direct, Report
 from ..errors import ConfigurationError
 from ..identifiers import https_url
 from ..keys import SigningKey
@@ -33,6 +28,7 @@ from .exchanges import Exchange, Exchanges, Recorder
 from .exits import Exit
 from .narrate import credential, explain, first_line
 from .screen import Screen, safe
+from .waiting import Waiting
 
 __all__ = ["FetchOptions", "fetch_url"]
 
@@ -51,6 +47,8 @@ class FetchOptions:
     why: str | None = None
     browser: bool = False
     wait_s: int = 600
+    questions: bool | None = None
+    """Whether questions of the person's are answered here; by default where there is a terminal."""
     verbose: bool = False
     dev: bool = False
 
@@ -61,7 +59,7 @@ def fetch_url(screen: Screen, options: FetchOptions) -> int:
     dev = options.dev or identity.dev
     https_url(options.url, dev=dev, what="The URL to fetch")
     exchanges = Exchanges(time.time, names=_names(identity.issuer, identity.ps))
-    waiting = _Waiting(screen, options)
+    waiting = Waiting(screen, wait_s=options.wait_s, browser=options.browser, questions=options.questions)
     if options.verbose and not screen.json_output:
         exchanges.on_exchange = lambda exchange: _tell(screen, exchange)
     wire = Wire(Recorder(SyncTransport(dev=dev), exchanges, "agent"), Directory(clock=time.time, dev=dev))
@@ -70,6 +68,7 @@ def fetch_url(screen: Screen, options: FetchOptions) -> int:
         wire=wire,
         dev=dev,
         on_interaction=waiting.direct,
+        on_clarification=waiting.clarify if waiting.takes_questions else None,
         on_report=waiting.report,
         preferences=GrantPreferences(justification=options.why, platform="desktop"),
         poll=PollPolicy(deadline_s=float(options.wait_s)),
@@ -135,70 +134,6 @@ def _tell(screen: Screen, exchange: Exchange) -> None:
     screen.say(f"  [dim]{safe(credential(exchange.request))}[/]")
     for sentence in explain(exchange):
         screen.say(f"  {safe(sentence)}")
-
-
-class _Waiting:
-    """While a person is needed: the page, the code, and how long there is, instead of silence."""
-
-    def __init__(self, screen: Screen, options: FetchOptions) -> None:
-        self._screen, self._options = screen, options
-        self._directed: Direct | None = None
-        self._progress: Progress | None = None
-
-    def __enter__(self) -> _Waiting:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop()
-
-    def direct(self, direct: Direct) -> None:
-        """Show the person where to go."""
-        self._directed = direct
-        if self._screen.json_output:
-            self._screen.document({"event": "interaction", "url": direct.person_url, "code": direct.code})
-            return
-        hook = OpenBrowser() if self._options.browser else PrintURL()
-        hook(direct)
-        if self._screen.err.is_terminal:
-            self._progress = Progress(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                _TimeLeft(self._options.wait_s),
-                console=self._screen.err,
-                transient=True,
-            )
-            self._progress.start()
-            self._progress.add_task("Waiting for the person to decide. Ctrl-C withdraws the request.", total=None)
-        else:
-            self._screen.say(f"Waiting up to {self._options.wait_s} seconds for the decision.")
-
-    def report(self, report: Report) -> None:
-        """What the agent says of itself; only arrivals are worth a line."""
-        if report.event == "waiting" and report.details.get("status") == "interacting" and self._progress is not None:
-            for task in self._progress.tasks:
-                self._progress.update(task.id, description="The person is looking at the page.")
-        elif report.event in ("auth-token", "person-token"):
-            self._stop()
-        elif report.event == "withdrawn" and not self._screen.json_output:
-            self._stop()
-            self._screen.say("The pending request was withdrawn at the server.")
-
-    def _stop(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
-
-
-class _TimeLeft(TextColumn):
-    """Minutes and seconds until the agent gives up."""
-
-    def __init__(self, wait_s: int) -> None:
-        super().__init__("")
-        self._wait_s = wait_s
-
-    def render(self, task: Task) -> Text:
-        left = max(0, int(self._wait_s - (task.elapsed or 0.0)))
-        return Text(f"{left // 60}:{left % 60:02d} left", style="dim")
 
 
 def _print(screen: Screen, options: FetchOptions, response: httpx2.Response, exchanges: Exchanges) -> None:

@@ -5,13 +5,15 @@ Reads only what stands on the wire, so it tells the same story for any implement
 
 from __future__ import annotations
 
+import msgspec
+
 from ..errors import TokenInvalid
 from ..fields import FieldError, Token, parse_dictionary
 from ..http import Request, Response
 from ..jws import parse as parse_jws
 from ..messages.headers import accepted_tokens, parse_signature_error
 from ..messages.problems import error_of
-from ..messages.requirement import Requirement, RequirementMalformed
+from ..messages.requirement import CLARIFICATION, Requirement, RequirementMalformed
 from .exchanges import Exchange
 
 __all__ = ["credential", "explain", "first_line"]
@@ -82,7 +84,7 @@ def explain(exchange: Exchange) -> list[str]:
     who = exchange.receiver
     if response is None:
         return [exchange.failure or "There was no answer."]
-    lines: list[str] = []
+    lines = _said(exchange)
     if error := parse_signature_error(response.headers):
         lines.append(f"{who} refuses: {_SIGNATURE_ERRORS.get(error.code, error.code)} ({error.code}).")
     header = response.headers.get("aauth-requirement")
@@ -95,6 +97,8 @@ def explain(exchange: Exchange) -> list[str]:
             meaning = _REQUIREMENTS.get(requirement.value, "asks for something this version does not know")
             lines.append(f"{who} {meaning} (requirement={requirement.value}).")
             lines.extend(_resource_token(requirement, who))
+            if requirement.value == CLARIFICATION:
+                lines.extend(_question(response))
     if response.status == 429:
         schemes = accepted_tokens(response.headers, "accept-signature-scheme")
         more = f" A signed request gets its own, higher limit ({', '.join(schemes)})." if schemes else ""
@@ -119,15 +123,43 @@ def _resource_token(requirement: Requirement, who: str) -> list[str]:
     return [f"The resource token asks for: {scope}."] if isinstance(scope, str) else []
 
 
+def _question(response: Response) -> list[str]:
+    """What the person wants to know (#requirement-clarification)."""
+    body = _object(response.body)
+    question, options = body.get("clarification"), body.get("options")
+    if not isinstance(question, str):
+        return ["It does not say what the question is."]
+    choices = [option for option in options if isinstance(option, str)] if isinstance(options, list) else []
+    return [f"The question: {question}", *([f"To choose from: {' | '.join(choices)}"] if choices else [])]
+
+
+def _said(exchange: Exchange) -> list[str]:
+    """What the agent answered to a question, or that it withdrew (#agent-response-to-clarification)."""
+    request = exchange.request
+    if request.method == "DELETE":
+        return ["The agent withdraws its request."] if "/pending/" in request.path else []
+    body = _object(request.body) if request.method == "POST" else {}
+    match body.get("action"):
+        case "clarification_response":
+            return [f"The agent answers: {body.get('clarification_response')}"]
+        case "updated_request":
+            return ["The agent asks for something else instead, with a new resource token."]
+    return []
+
+
+def _object(body: bytes) -> dict[str, object]:
+    """A JSON object, or nothing."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def _issued(response: Response, who: str) -> list[str]:
     if response.status not in (200, 201):
         return []
-    try:
-        body = response.json()
-    except ValueError:
-        return []
-    if not isinstance(body, dict):
-        return []
+    body = _object(response.body)
     names = {
         "agent_token": "an agent token",
         "person_token": "a person token",

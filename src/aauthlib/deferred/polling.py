@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil
 from typing import Any
 from urllib.parse import urljoin
 
@@ -99,8 +100,10 @@ def follow(
             raise Expired(f"No decision within {int(policy.deadline_s)} seconds; the request is withdrawn.")
         if pause > 0:
             yield Sleep(pause)
-        request = Request("GET", location, Fields({"prefer": f"wait={policy.wait_s}", "accept": "application/json"}))
-        polled: Response = yield Send(sign(request), timeout_s=policy.wait_s + 15.0)
+        # The server is not asked to hold an answer that would come after the deadline.
+        wait_s = min(policy.wait_s, max(0, ceil(policy.deadline_s - (clock() - started))))
+        request = Request("GET", location, Fields({"prefer": f"wait={wait_s}", "accept": "application/json"}))
+        polled: Response = yield Send(sign(request), timeout_s=wait_s + 15.0)
         response = polled
         match POLLING.get(response.status, Action.FAIL):
             case Action.POLL:

@@ -34,12 +34,15 @@ class Form:
     buttons: list[tuple[str, str, str]] = field(default_factory=list)
     """Name, value and text of each submit button."""
     names: set[str] = field(default_factory=set)
+    id: str = ""
 
 
 class _Forms(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.forms: list[Form] = []
+        self.elsewhere: list[tuple[str, str]] = []
+        """The id of a form and the name of a field of its that stands outside of it."""
         self._open: Form | None = None
         self._button: tuple[str, str] | None = None
         self._text = ""
@@ -48,8 +51,11 @@ class _Forms(HTMLParser):
         values = {name: value or "" for name, value in attributes}
         present = {name for name, _ in attributes}
         if tag == "form":
-            self._open = Form(values.get("action", ""), values.get("method", "get").lower())
+            self._open = Form(values.get("action", ""), values.get("method", "get").lower(), id=values.get("id", ""))
             self.forms.append(self._open)
+        if "form" in values:
+            self.elsewhere.append((values["form"], values.get("name", "")))
+            return
         if self._open is None:
             return
         name = values.get("name", "")
@@ -107,6 +113,7 @@ class ScriptedPerson:
         parser = _Forms()
         parser.feed(self.text)
         for form in parser.forms:
+            form.names.update(name for id, name in parser.elsewhere if id and id == form.id)
             available = form.names | {name for name, _ in form.fields} | {button[0] for button in form.buttons}
             if set(names) <= available:
                 return form
