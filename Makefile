@@ -6,6 +6,8 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 # Arguments for pytest: make test ARGS="tests/person -k consent"
 ARGS ?=
+# How many processes run the tests; JOBS=0 runs them in one, which a debugger needs.
+JOBS ?= auto
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || \
@@ -15,7 +17,7 @@ demo: setup-demo ## Run the guided first contact on this machine; YES=1 runs it 
 	@.venv/bin/aauth demo $(if $(filter-out 0 no false,$(YES)),--yes)
 
 test: setup peers ## Run the whole test suite; ARGS=... is passed to pytest
-	@scripts/with-postgres $(PY) -m pytest -q $(ARGS)
+	@scripts/with-postgres $(PY) -m pytest -q -n $(JOBS) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup ## Lint, format, types, layers and generated documents
 	$(PY) -m ruff check .

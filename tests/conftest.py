@@ -3,19 +3,27 @@
 A test that needs a tool takes the fixture named for it (`needs_chromium`, `needs_node`, `needs_postgres`), itself or
 through another fixture; the marker `browser` asks for Chromium too. Where the tool is missing the test is left out and
 the summary says how many were and why. In CI (CI=true) it fails instead, so that nothing goes untested in silence.
+
+`make test` spreads the files over the processors (pytest-xdist). A file stays in one process, each process has a
+PostgreSQL database of its own, and the files that take longest are started first.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import pytest
 from hypothesis import settings
+from sqlalchemy.engine import make_url
 
 # How long one example takes says more about the machine than about the code; the timeout of the test still holds.
 settings.register_profile("aauthlib", deadline=None)
@@ -60,6 +68,9 @@ TOOLS = {
     ),
 }
 
+# What takes longest, first: a long file that is started last keeps one processor busy while the others have nothing.
+SLOW = ("processes/", "failures/", "browser/", "chaining/", "attacks/", "interop/", "cli/", "person/", "web/")
+
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 _MISSING = pytest.StashKey[str]()
 
@@ -78,8 +89,27 @@ def needs_node() -> str:
 
 @pytest.fixture(scope="session")
 def needs_postgres() -> str:
-    """The SQLAlchemy URL (asyncpg) of an empty PostgreSQL database that tests may fill."""
-    return _found("needs_postgres")
+    """The SQLAlchemy URL (asyncpg) of an empty PostgreSQL database that tests may fill, and no other process does."""
+    url = _found("needs_postgres")
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        return url
+    own = f"aauthlib_{worker}"
+    # The first to ask may be an asynchronous test, whose loop runs already.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, _create_database(url, own)).result()
+    return make_url(url).set(database=own).render_as_string(hide_password=False)
+
+
+async def _create_database(url: str, name: str) -> None:
+    administrator = await asyncpg.connect(
+        make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    )
+    try:
+        await administrator.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        await administrator.execute(f"CREATE DATABASE {name}")
+    finally:
+        await administrator.close()
 
 
 def _found(name: str) -> str:
@@ -117,7 +147,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[_LEFT_OUT] = left_out
     if deselected:
         config.hook.pytest_deselected(items=deselected)
-        items[:] = kept
+    items[:] = sorted(kept, key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    place = item.path.relative_to(Path(__file__).parent).as_posix()
+    return next((turn for turn, folder in enumerate(SLOW) if place.startswith(folder)), len(SLOW))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of several tells the first what it left out; each leaves out the same."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["left_out"] = dict(session.config.stash.get(_LEFT_OUT, Counter()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[_LEFT_OUT] = Counter(getattr(node, "workeroutput", {}).get("left_out", {}))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -64,7 +64,14 @@ EVIL_PS = "https://evil-person.example"
 PASSWORD = "correct horse battery"
 
 App = Callable[..., Awaitable[None]]
-GONE = object()
+
+
+class _Gone:
+    def __repr__(self) -> str:
+        return "gone"
+
+
+GONE = _Gone()
 """A claim or header parameter to leave out."""
 
 

@@ -27,7 +27,14 @@ AGENT_KEY = SigningKey.generate()
 OTHER_KEY = SigningKey.generate()
 
 _T = TypeVar("_T")
-MISSING = object()
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "missing"
+
+
+MISSING = _Missing()
 """A claim or header parameter to leave out."""
 
 _COMMON = {"jti": "jti-1", "iat": int(NOW), "exp": int(NOW) + 600}

@@ -99,6 +99,7 @@ def test_step_4_the_signing_key_is_subject_to_algorithm_determination(change: An
         MISSING, None, "", DURABLE.thumbprint, "urn:jkt:sha-256:" + OTHER_KEY.thumbprint,
         "URN:jkt:sha-256:" + DURABLE.thumbprint, "urn:jkt:sha-256:" + DURABLE.thumbprint + "=", [DURABLE.thumbprint],
     ],
+    ids=["missing", "null", "empty", "thumbprint alone", "another key", "upper case", "padded", "in a list"],
 )  # fmt: skip
 @pytest.mark.spec("signature-key#3.5")
 def test_steps_5_to_7_iss_is_the_thumbprint_of_the_signing_key_by_string_equality(iss: Any) -> None:
