@@ -247,6 +247,7 @@ def test_an_incomplete_key_has_no_thumbprint(jwk: dict[str, Any]) -> None:
 def test_keys_are_equal_when_their_thumbprints_are(key: SigningKey) -> None:
     with_kid = PublicKey.from_jwk(public(key, kid="other"))
     assert with_kid == key.public
+    assert not with_kid != key.public  # noqa: SIM202
     assert hash(with_kid) == hash(key.public)
     assert key.public != SigningKey.generate(key.alg).public
 

@@ -101,6 +101,10 @@ class PublicKey(msgspec.Struct, frozen=True, eq=False, gc=False):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PublicKey) and self.jwk == other.jwk
 
+    def __ne__(self, other: object) -> bool:
+        # A Struct brings its own, which without `eq` compares identities.
+        return not self == other
+
     def __hash__(self) -> int:
         return hash(tuple(self.jwk.items()))
 

@@ -223,7 +223,7 @@ def test_an_answer_that_is_no_token_response_is_an_error_of_the_person_server(
 ) -> None:
     resource.respond = lambda request, caller: requires("person-token")
     ps.refuse = lambda path, request_body: Response(200, Fields({"content-type": "application/json"}), body)
-    with pytest.raises(ChallengeInvalid, match=f"{PS} answered with something that is no token response"):
+    with pytest.raises(ChallengeInvalid, match=f"{PS} answered with something that is no answer"):
         fetch()
 
 

@@ -236,7 +236,7 @@ def test_an_agent_without_a_person_server_says_what_it_lacks_and_what_to_do(
     world: World, resource: Resource, agent: AgentContext, agent_key: SigningKey, fetch: Fetch
 ) -> None:
     resource.respond = needs_person
-    with pytest.raises(ChallengeUnmet, match=r"asks for a person token.*has none.*aauth init --ps"):
+    with pytest.raises(ChallengeUnmet, match=r"can give a person token.*has none.*aauth init --ps"):
         fetch(by=make_agent(world, agent_key, ps=None))
 
 

@@ -473,6 +473,7 @@ def test_two_tokens_are_equal_when_their_text_is(forge: Any) -> None:
     other = forge.verify(forge.mint(AgentToken, jti="j2"), AgentToken)
 
     assert one == same
+    assert not one != same  # noqa: SIM202
     assert {one: "found"}[same] == "found"
     assert hash(one) != hash(other)
     assert one != other

@@ -4,6 +4,7 @@
 them run one sans-I/O challenge loop, `exchange`.
 """
 
+from ..messages.missions import Tool
 from .async_client import AsyncAgent
 from .auth import AAuth
 from .client import Agent
@@ -14,6 +15,8 @@ from .identity import Identity, identities, load_identity, save_identity, source
 from .interaction import OpenBrowser, PrintURL
 from .keystore import FileKeystore, KeyringKeystore, Keystore, aauth_home
 from .loop import exchange
+from .mission_clients import AsyncMission, AsyncMissions, Mission, Missions
+from .missions import ApprovedMission, MissionUpdate, Permission
 from .provider_client import Enrolled, SelfIssued, enroll
 
 __all__ = [
@@ -22,7 +25,10 @@ __all__ = [
     "AgentContext",
     "AgentError",
     "AgentTokenSource",
+    "ApprovedMission",
     "AsyncAgent",
+    "AsyncMission",
+    "AsyncMissions",
     "ChallengeInvalid",
     "ChallengeUnmet",
     "Credential",
@@ -34,12 +40,17 @@ __all__ = [
     "Identity",
     "KeyringKeystore",
     "Keystore",
+    "Mission",
+    "MissionUpdate",
+    "Missions",
     "NoProgress",
     "OpenBrowser",
     "OpenRequests",
+    "Permission",
     "PrintURL",
     "RequestRefused",
     "SelfIssued",
+    "Tool",
     "aauth_home",
     "enroll",
     "exchange",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import anyio
 import httpx2
@@ -18,13 +18,19 @@ from ..transport import AsyncWire
 from .authorization import authorize
 from .bridging import build_request, to_httpx
 from .context import AgentTokenSource, OpenRequests
+from .governance import GovernanceClient
 from .identity import load_identity, source_of
 from .keystore import Keystore
 from .loop import exchange
+from .missions import Permission
 from .options import AgentOptions, RequestOptions
+from .outbox import AsyncOutbox
 from .shell import Shell
 from .subagents import sub_agent
 from .withdrawal import withdraw_all
+
+if TYPE_CHECKING:
+    from .mission_clients import AsyncMissions
 
 __all__ = ["AsyncAgent"]
 
@@ -41,6 +47,7 @@ class AsyncAgent(Shell):
         super().__init__(source, **options)
         self.wire = wire if wire is not None else AsyncWire.open(dev=self.context.dev, clock=self.context.clock)
         self._owns_wire = wire is None
+        self.outbox = AsyncOutbox()
 
     @classmethod
     def load(
@@ -124,6 +131,23 @@ class AsyncAgent(Shell):
             )
         )
 
+    @property
+    def missions(self) -> AsyncMissions:
+        """As `Agent.missions`."""
+        from .mission_clients import AsyncMissions  # a mission is an agent
+
+        return AsyncMissions(self)
+
+    async def permission(
+        self, action: str, *, description: str | None = None, parameters: dict[str, Any] | None = None
+    ) -> Permission:
+        """As `Agent.permission`."""
+        return await self.run(
+            lambda opened: GovernanceClient(self.context, open_requests=opened).permission(
+                action, description=description, parameters=parameters
+            )
+        )
+
     def spawn(self, discriminator: str) -> AsyncAgent:
         """As `Agent.spawn`."""
         child = sub_agent(self.context, discriminator)
@@ -158,6 +182,7 @@ class AsyncAgent(Shell):
 
     async def aclose(self) -> None:
         """As `Agent.close`."""
+        await self.outbox.aclose()
         if self._owns_wire:
             await self.wire.aclose()
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import httpx2
 
@@ -21,13 +21,19 @@ from ..transport import Wire
 from .authorization import authorize
 from .bridging import build_request, to_httpx
 from .context import AgentTokenSource, OpenRequests
+from .governance import GovernanceClient
 from .identity import load_identity, source_of
 from .keystore import Keystore
 from .loop import exchange
+from .missions import Permission
 from .options import AgentOptions, RequestOptions
+from .outbox import Outbox
 from .shell import Shell
 from .subagents import sub_agent
 from .withdrawal import withdraw_all
+
+if TYPE_CHECKING:
+    from .mission_clients import Missions
 
 __all__ = ["Agent"]
 
@@ -50,6 +56,7 @@ class Agent(Shell):
         super().__init__(source, **options)
         self.wire = wire if wire is not None else Wire.open(dev=self.context.dev, clock=self.context.clock)
         self._owns_wire = wire is None
+        self.outbox = Outbox()
 
     @classmethod
     def load(
@@ -133,6 +140,28 @@ class Agent(Shell):
             )
         )
 
+    # ------------------------------------------------------------------ the person
+
+    @property
+    def missions(self) -> Missions:
+        """Missions to propose, or to go on with (#missions)."""
+        from .mission_clients import Missions  # a mission is an agent
+
+        return Missions(self)
+
+    def permission(
+        self, action: str, *, description: str | None = None, parameters: dict[str, Any] | None = None
+    ) -> Permission:
+        """Ask whether an action that no resource governs may be done, and wait for the answer (#permission-endpoint).
+
+        `description` is Markdown, `parameters` what the action would be given; the person sees both.
+        """
+        return self.run(
+            lambda opened: GovernanceClient(self.context, open_requests=opened).permission(
+                action, description=description, parameters=parameters
+            )
+        )
+
     def spawn(self, discriminator: str) -> Agent:
         """A sub-agent with a key of its own, for whom this agent speaks to the person server (#sub-agents)."""
         child = sub_agent(self.context, discriminator)
@@ -166,7 +195,8 @@ class Agent(Shell):
         self.wire.run(withdraw_all(self.context, opened), handle=self.handle)
 
     def close(self) -> None:
-        """Close the connections, if they are this agent's own."""
+        """Send what was reported and not sent yet, and close the connections, if they are this agent's own."""
+        self.outbox.close()
         if self._owns_wire:
             self.wire.close()
 

@@ -90,6 +90,8 @@ class AgentContext:
     preferences: GrantPreferences = field(default_factory=GrantPreferences)
     capabilities: tuple[str, ...] = ("interaction",)
     """What this agent can handle (#aauth-capabilities)."""
+    person_server_capabilities: tuple[str, ...] = ()
+    """What its person server can do for it in the mission it works in (#mission-approval)."""
     poll: PollPolicy = field(default_factory=PollPolicy)
     max_round_trips: int = 12
     """Requests to a resource within one exchange, polls of a pending URL not counted."""
@@ -106,6 +108,11 @@ class AgentContext:
     def now(self) -> float:
         """What time it is, as far as our clock and what the person server said of it tell."""
         return self.clock() + self.credentials.clock_offset_s
+
+    @property
+    def declared(self) -> tuple[str, ...]:
+        """What resources are told: what this agent can do itself and what its person server does for it."""
+        return tuple(dict.fromkeys((*self.capabilities, *self.person_server_capabilities)))
 
     @property
     def dev(self) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ..errors import MissionTerminated
 from ..httpsig import HWK, JWT, Cached, SignatureKey
 from ..keys import SigningKey
 from ..tokens import AgentToken, AuthToken, PersonToken
@@ -26,6 +27,7 @@ REFRESH_MARGIN_S = 300.0
 _MAX_SERVERS = 1000
 _MAX_MISSIONS = 32
 _MAX_CIDS = 32
+_MAX_ENDED = 1000
 
 AnyToken: TypeAlias = AgentToken | PersonToken | AuthToken
 
@@ -109,6 +111,12 @@ class ServerMemory:
         self.auth_token = None
         self.person_tokens.clear()
 
+    def forget_mission(self, s256: str) -> None:
+        """Drop what was issued in a mission."""
+        self.person_tokens.pop(s256, None)
+        if self.auth_token is not None and self.auth_token.mission_s256 == s256:
+            self.auth_token = None
+
     def keep_person_token(self, token: PersonToken) -> None:
         self.person_tokens[token.mission_s256] = token
         self.person_tokens.move_to_end(token.mission_s256)
@@ -155,6 +163,7 @@ class Credentials:
         self.clock_offset_s = 0.0
         """What the person server or provider taught us to add to our clock."""
         self.turns = Turns()
+        self._ended_missions: OrderedDict[str, str | None] = OrderedDict()
         self._opening = opening
         self._servers: OrderedDict[str, ServerMemory] = OrderedDict()
         self._max_servers = max_servers
@@ -182,3 +191,20 @@ class Credentials:
         """Drop every person and auth token; pseudonyms, sessions and lessons stay."""
         for memory in self._servers.values():
             memory.forget_tokens()
+
+    # ------------------------------------------------------------------ missions
+
+    def end_mission(self, s256: str, reason: str | None) -> None:
+        """A mission is over, for `reason` as far as it was told: what is held in it is dropped and not used again."""
+        self._ended_missions[s256] = reason
+        while len(self._ended_missions) > _MAX_ENDED:
+            self._ended_missions.popitem(last=False)
+        for memory in self._servers.values():
+            memory.forget_mission(s256)
+
+    def refuse_ended(self, s256: str | None) -> None:
+        """Raise `MissionTerminated` for a mission that is known to be over (#mission-status-errors)."""
+        if s256 is not None and s256 in self._ended_missions:
+            raise MissionTerminated(
+                "This mission has ended, so nothing more is done in it.", reason=self._ended_missions[s256]
+            )

@@ -144,7 +144,7 @@ class Exchange:
             own_session = self.memory.session_for(credential.key) if "authorization" not in request.headers else None
             self._attempt = attempt = Attempt(request, credential, own_session, self.memory.cid_for(credential))
             yield Report("request", {"method": request.method, "url": request.url, "with": credential.name})
-            signed = sign_request(attempt, self.memory, now=self.agent.clock(), capabilities=self.agent.capabilities)
+            signed = sign_request(attempt, self.memory, now=self.agent.clock(), capabilities=self.agent.declared)
             response: Response = yield ResourceSend(
                 signed,
                 timeout_s=timeout_s if timeout_s is not None else self.agent.request_timeout_s,

@@ -7,14 +7,14 @@ nothing of how a resource is spoken to.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urljoin
 
 import msgspec
 
-from ..effects import Direct, FindMetadata, Flow, Report, Sleep
+from ..effects import Direct, Flow, Report
 from ..errors import AAuthError, InteractionUnavailable, InvalidIdentifier, TokenInvalid
-from ..http import Fields, Request, Response
+from ..http import Request, Response
 from ..identifiers import server_identifier
 from ..keys import PublicKey
 from ..messages.bodies import (
@@ -25,34 +25,20 @@ from ..messages.bodies import (
     RequestContext,
 )
 from ..messages.headers import parse_retry_after
-from ..messages.metadata import PersonServerMetadata, read_metadata
 from ..messages.problems import error_of
-from ..tokens import PERSON_DWK, AgentToken, AuthToken, PersonToken, ResourceToken, verify
+from ..tokens import AgentToken, AuthToken, PersonToken, ResourceToken
 from ..tokens.checks import check_auth_token_response
+from .asking import ACCEPT_JSON, Asking, json_post, read_answer
 from .chain import ServerDialogue, agent_credential
-from .context import AgentContext, GrantPreferences, OpenRequests
+from .context import AgentContext
 from .credentials import Credential
-from .deferral import follow_through, refuse_direct
 from .errors import ChallengeInvalid, ChallengeUnmet
 
 __all__ = ["PersonServerClient", "Relay"]
 
-_T = TypeVar("_T", PersonToken, AuthToken)
-_S = TypeVar("_S", PersonTokenResponse, AuthTokenResponse)
 
-_MAX_BACK_OFFS = 3
-_MAX_BACK_OFF_S = 60.0
-
-
-class PersonServerClient:
-    """One agent at its person server, within one exchange."""
-
-    def __init__(
-        self, agent: AgentContext, *, preferences: GrantPreferences | None = None, open_requests: OpenRequests
-    ) -> None:
-        self._agent, self._open = agent, open_requests
-        self._preferences = preferences if preferences is not None else agent.preferences
-        self._upstream = agent.speaker.upstream
+class PersonServerClient(Asking):
+    """What one agent asks for one resource, within one exchange."""
 
     # ------------------------------------------------------------------ tokens
 
@@ -74,7 +60,7 @@ class PersonServerClient:
         named = mission if self._upstream is None else None
         body = self._body(PersonTokenRequest, own, resource=resource, mission_s256=named)
         response = yield from self._post(metadata.person_token_endpoint, body)
-        text = _read(PersonTokenResponse, response, ps).person_token
+        text = read_answer(PersonTokenResponse, response, ps).person_token
         token = yield from self._verified(text, PersonToken, ps)
         key = _key(own)
         for what, ours, theirs in (
@@ -105,7 +91,7 @@ class PersonServerClient:
             **({"login_hint": resource_token.login_hint} if resource_token.login_hint is not None else {}),
         )
         response = yield from self._post(metadata.auth_token_endpoint, body)
-        text = _read(AuthTokenResponse, response, ps).auth_token
+        text = read_answer(AuthTokenResponse, response, ps).auth_token
         token = yield from self._verified(text, AuthToken, ps)
         try:
             check_auth_token_response(token, resource_token=resource_token, agent_key=_key(own), resource=resource)
@@ -139,7 +125,7 @@ class PersonServerClient:
             if self._preferences.mission_s256 is not None:
                 document["mission_s256"] = self._preferences.mission_s256
             dialogue = ServerDialogue(self._agent.speaker, metadata.interaction_endpoint)
-            response = yield from dialogue.send(_json_post(metadata.interaction_endpoint, document))
+            response = yield from dialogue.send(json_post(metadata.interaction_endpoint, document))
         except AAuthError as error:
             # The relay is a courtesy: the person can still be sent there directly.
             yield Report("relay", {"ps": own.token.ps, "relayed": False, "reason": error.detail})
@@ -158,24 +144,6 @@ class PersonServerClient:
 
     # ------------------------------------------------------------------ within
 
-    def _person_server(self, what: str) -> Flow[tuple[Credential, str, PersonServerMetadata]]:
-        """The agent's own credential, its person server and that server's metadata."""
-        speaker = yield from agent_credential(self._agent.speaker)
-        own = speaker if self._agent.parent is None else (yield from agent_credential(self._agent))
-        token = speaker.token
-        if self._upstream is not None:
-            # Not the intermediary's own person server, if it has one: the person's (#call-chaining).
-            ps: str | None = self._upstream.person_server
-        else:
-            ps = token.ps if isinstance(token, AgentToken) else None
-        if ps is None:
-            raise ChallengeUnmet(
-                f"The resource asks for {what}, which only a person server can give, and this agent has none. "
-                "Name one when the identity is made (`aauth init --ps https://...`), or use a resource that needs none."
-            )
-        metadata = yield from self._metadata(ps)
-        return own, ps, metadata
-
     def _check_upstream(self, token: PersonToken | AuthToken, ps: str) -> None:
         """Down a chain, no token outlives the upstream token or leaves its mission (#call-chaining)."""
         upstream = self._upstream
@@ -185,10 +153,6 @@ class PersonServerClient:
             raise ChallengeInvalid(f"The token that {ps} sent outlives the upstream token it was asked for with.")
         if token.mission_s256 != upstream.mission_s256:
             raise ChallengeInvalid(f"The token that {ps} sent is for another mission than the upstream token.")
-
-    def _metadata(self, ps: str) -> Flow[PersonServerMetadata]:
-        document = yield FindMetadata(ps, PERSON_DWK)
-        return read_metadata(PersonServerMetadata, document, issuer=ps, dev=self._agent.dev)
 
     def _body(self, cls: type[RequestContext], own: Credential, **members: Any) -> bytes:
         wishes = self._preferences
@@ -206,46 +170,6 @@ class PersonServerClient:
             "subagent_token": own.token.raw if self._agent.parent is not None and own.token is not None else None,
         }
         return msgspec.json.encode(cls(**{**context, **members}))
-
-    def _post(self, endpoint: str, body: bytes) -> Flow[Response]:
-        """Send a token request and see it through to its terminal answer, which is returned when it is `200`."""
-        dialogue = ServerDialogue(self._agent.speaker, endpoint)
-        request = Request("POST", endpoint, _JSON, body)
-        response = yield from dialogue.send(request)
-        for _ in range(_MAX_BACK_OFFS):
-            if response.status != 503:
-                break
-            pause = parse_retry_after(response.headers, now=self._agent.clock(), default_s=5.0)
-            yield Sleep(min(max(pause, 1.0), _MAX_BACK_OFF_S))
-            response = yield from dialogue.send(request)
-        if response.status == 202:
-            response = yield from follow_through(
-                response,
-                url=endpoint,
-                agent=self._agent,
-                deliver=dialogue.send,
-                direct=self._direct,
-                digest=None,
-                open_requests=self._open,
-                at_person_server=True,
-            )
-        if response.status != 200:
-            raise error_of(response)
-        return response
-
-    def _direct(self, direct: Direct) -> Flow[None]:
-        refuse_direct(self._agent, direct)
-        yield direct
-
-    def _verified(self, text: str, cls: type[_T], ps: str) -> Flow[_T]:
-        try:
-            return (
-                yield from verify(
-                    text, cls, now=self._agent.now(), policy=self._agent.verification, cache=self._agent.tokens
-                )
-            )
-        except AAuthError as error:
-            raise ChallengeInvalid(f"The token that {ps} sent fails verification. {error.detail}") from error
 
 
 class Relay:
@@ -272,7 +196,7 @@ class Relay:
         if self._location is None or self._agent.clock() < self._next_at:
             return
         try:
-            response = yield from self._dialogue.send(Request("GET", self._location, _ACCEPT))
+            response = yield from self._dialogue.send(Request("GET", self._location, ACCEPT_JSON))
         except AAuthError:
             self._location = None
             return
@@ -283,25 +207,10 @@ class Relay:
         self.failed = response.status != 200
 
 
-_JSON = Fields({"content-type": "application/json", "accept": "application/json"})
-_ACCEPT = Fields({"accept": "application/json"})
-
-
-def _json_post(url: str, document: object) -> Request:
-    return Request("POST", url, _JSON, msgspec.json.encode(document))
-
-
 def _same_origin(endpoint: str, response: Response) -> str | None:
     value = response.headers.get("location")
     location = urljoin(endpoint, value) if value else None
     return location if location and Request("GET", location).origin == Request("GET", endpoint).origin else None
-
-
-def _read(cls: type[_S], response: Response, ps: str) -> _S:
-    try:
-        return msgspec.json.decode(response.body, type=cls)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ChallengeInvalid(f"{ps} answered with something that is no token response.", response=response) from error
 
 
 def _key(own: Credential) -> PublicKey:

@@ -42,6 +42,7 @@ class Selection:
     def credential(self) -> Flow[Credential]:
         """The best credential held for this resource, refreshed from the top of the chain where it is due."""
         memory, mission = self._memory, self._preferences.mission_s256
+        self._agent.speaker.credentials.refuse_ended(mission)
         if self._ceiling >= Level.AUTHORIZED and self.auth_token() is not None:
             own = self._agent.credentials.own or (yield from agent_credential(self._agent))
             token = self.auth_token()

@@ -12,7 +12,7 @@ from ..http import Request, Response
 from ..identifiers import server_identifier
 from ..messages.bodies import decode_request
 from ..messages.missions import MissionProposal, MissionRequest, check_markdown, check_s256
-from ..messages.requirement import INTERACTION
+from ..messages.requirement import APPROVAL, INTERACTION
 from ..store.person_mission_records import Mission
 from ..tokens import AgentToken
 from .asked import MISSION, MISSION_COMPLETION, MISSION_UPDATE, Asked, AskedAgent
@@ -68,14 +68,16 @@ class MissionEndpoint(Opening):
         An agent that says what it can do and cannot send the person to a page still reaches one who knows it: what it
         asks is among what waits for them at home.
         """
+        requirement = INTERACTION
         if capabilities is not None and "interaction" not in capabilities:
+            requirement = APPROVAL
             standing = await self.store.standing(agent.identity, resource="")
             if standing.binding is None:
                 raise UserUnreachable(
                     "The person must be asked and this server cannot reach them. An agent that can send the person to "
                     "a URL says so with capabilities: interaction."
                 )
-        return self.pending.accepted(await self.open_request(asked, INTERACTION, agent, None))
+        return self.pending.accepted(await self.open_request(asked, requirement, agent, None))
 
     def _resource(self, value: str) -> str:
         try:

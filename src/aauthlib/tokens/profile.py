@@ -80,6 +80,10 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Token) and self.raw == other.raw
 
+    def __ne__(self, other: object) -> bool:
+        # A Struct brings its own, which without `eq` compares identities.
+        return not self == other
+
     def __hash__(self) -> int:
         return hash(self.raw)
 
