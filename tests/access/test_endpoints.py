@@ -228,7 +228,7 @@ async def test_a_person_binds_a_person_server_once(any_world: World) -> None:
         key, presented_token=world.person(key, iss=OTHER_PS), agent_token=world.agent(key, ps=OTHER_PS)
     )
     assert (await world.ask(other, issuer=OTHER_PS)).status == 202
-    assert await world.server.store.unbind(PS, user="alice") == 1
+    await world.server.take_back("alice", PS)
     assert (await world.ask()).status == 202
 
 
@@ -347,7 +347,7 @@ async def test_payment_interaction_and_claims_come_one_after_the_other_on_one_lo
     assert third.json()["status"] == "pending"
     assert (await world.post(first, {"email": "a@b.example"})).status == 200
     decisions = [record.decision for record in reversed(await world.server.store.history())]
-    assert decisions == ["payment", "interaction", "claims", "allow"]
+    assert decisions == ["payment", "interaction", "confirmed", "claims", "allow"]
 
 
 # ---------------------------------------------------------------------- pending URLs

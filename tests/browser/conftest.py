@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,8 @@ class World:
         #: More of `build_person_app`, and apps of further hosts by the first label of their names.
         self.app_options: dict[str, Any] = {}
         self.hosts: dict[str, Any] = {}
+        #: Such apps that are opened in the event loop that serves them.
+        self.opened_hosts: dict[str, Callable[[], AbstractAsyncContextManager[Any]]] = {}
         self._documents = {url: msgspec.json.encode(each) for url, each in self.parties.documents().items()}
         self.app: PersonApp | None = None
         self._ready = threading.Event()
@@ -114,7 +117,10 @@ class World:
             self._by_host, interface="asgi3", log_level="error", lifespan="on", timeout_graceful_shutdown=1
         )
         self._server = _Server(config, self._ready)
-        await self._server.serve(sockets=[self._socket])
+        async with AsyncExitStack() as open_apps:
+            for label, opened in self.opened_hosts.items():
+                self.hosts[label] = await open_apps.enter_async_context(opened())
+            await self._server.serve(sockets=[self._socket])
 
     async def _by_host(self, scope: Any, receive: Any, send: Any) -> None:
         host = dict(scope.get("headers", ())).get(b"host", b"").decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -83,6 +84,15 @@ def test_an_organisation_without_an_administrator_is_offered_one(tmp_path: Path)
         lines = _until(process, "Listening")
     assert any("corp has no administrator yet" in line for line in lines)
     assert any(f"{issuer}/join/" in line.replace("\n", "") for line in lines)
+
+
+def test_an_access_servers_first_administrator_needs_the_code_that_is_printed(tmp_path: Path):
+    policy, port = tmp_path / "policy.toml", free_port()
+    policy.write_text('[[rule]]\ndecision = "interaction"\n')
+    with _serving("access", "https://access.example", port, tmp_path, "--policy", str(policy)) as process:
+        lines = _until(process, "Listening")
+    assert any("make the administrator's account at https://access.example/ with this set-up code" in x for x in lines)
+    assert re.search(r"^ +[0-9A-Z]{4}(-[0-9A-Z]{4}){6}$", "".join(lines), re.MULTILINE)
 
 
 @pytest.mark.spec("#agent-provider-metadata")

@@ -16,7 +16,7 @@ from aauthlib.messages.metadata import AccessServerMetadata, read_metadata
 from aauthlib.messages.requirement import Requirement
 from aauthlib.tokens import AuthToken
 from aauthlib.web.access import access_routes, build_access_app
-from aauthlib.web.access_pages import BindingPage
+from aauthlib.web.binding_page import BindingPage
 from tests.access.parties import AS, OTHER_PS, World, open_world
 
 PROBLEM = "application/problem+json"

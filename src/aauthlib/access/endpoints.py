@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from ..messages.bodies import ClarificationAnswer, FederatedTokenRequest, decode
 from ..messages.codes import code_digest, random_code
 from ..messages.headers import parse_prefer_wait
 from ..messages.requirement import APPROVAL, CLAIMS, CLARIFICATION, INTERACTION, Requirement
-from ..store.access_records import EXCHANGE, REVOCATION, Exchange, IssuedAuthToken, Learned
+from ..store.access_records import EXCHANGE, REVOCATION, DecisionRecord, Exchange, IssuedAuthToken, Learned
 from ..tokens import PERSON_DWK
 from ..verification import SigningServer
 from .asked import Asked
@@ -113,7 +114,8 @@ class TokenEndpoint(AccessServerCore):
     # ------------------------------------------------------------------ for the desk and the revocations
 
     async def proceed(self, exchange: Exchange, learned: Learned, **also: Any) -> bool:
-        """Decide again, with what was learned, and write down both. `also` goes into the same transaction.
+        """Decide again, with what was learned, and write down both. `also` goes into the same
+        transaction, `decided` into the log before it.
 
         Returns `False` when the request moved or ended meanwhile: then nothing was written, and that stands.
         """
@@ -150,7 +152,15 @@ class TokenEndpoint(AccessServerCore):
         await self._move(await self._exchange(opened.pending), Learned(), outcome)
         return await self._answer(opened.url.rpartition("/")[2], ps=asked.ps, wait_s=0)
 
-    async def _move(self, exchange: Exchange, learned: Learned, outcome: Outcome, **also: Any) -> bool:
+    async def _move(
+        self,
+        exchange: Exchange,
+        learned: Learned,
+        outcome: Outcome,
+        *,
+        decided: Sequence[DecisionRecord] = (),
+        **also: Any,
+    ) -> bool:
         return await self.store.move(
             exchange,
             learned,
@@ -159,7 +169,7 @@ class TokenEndpoint(AccessServerCore):
             event=outcome.event,
             decision={"scope": list(outcome.scope)} if outcome.event is Event.GRANT else None,
             detail=outcome.detail,
-            log=outcome.log,
+            log=[*decided, outcome.log],
             now=self.clock(),
             **also,
         )

@@ -85,6 +85,10 @@ class RevocationEndpoint(AccessServerCore):
         issued = [await self.store.issued(token.jti) for token in tokens]
         return report([token for token in issued if token is not None])
 
+    async def take_back(self, user: str, ps: str) -> None:
+        """`user`, an account here, does not stand by `ps` any more: what was issued to it for them is withdrawn."""
+        await tell_resources(self, await self.store.take_back(ps, user=user, now=self.clock()))
+
     async def _cascade(self, iss: str, jti: str, *, hold_s: float, again: bool = True) -> bool:
         """Tell the resources of what was withdrawn with `jti`; whether that ended within `hold_s` seconds.
 

@@ -48,6 +48,7 @@ def serve_access_server(
             policy,
             dev=dev,
             name=title,
+            accounts=True,
             trust=trust,
             resources=guarded or None,
             on_decision=_recorder(record) if record is not None else None,
@@ -57,6 +58,14 @@ def serve_access_server(
         known = ", ".join(trust.person_servers) or "none; every one is met as a stranger"
         screen.say(f"  person servers known in advance: {safe(known)}")
         screen.say(f"  decides for: {safe(', '.join(guarded) or 'every resource that names this server')}")
+        if app.setup_code is not None:
+            screen.say(f"  First run: make the administrator's account at {safe(issuer)}/ with this set-up code:")
+            screen.say(f"    {app.setup_code}")
+        elif app.accounts is not None and await app.accounts.first_run():
+            screen.say(f"  First run: make the administrator's account at {safe(issuer)}/")
+        if app.invitation is not None:
+            screen.say("  Nobody administers this server yet. Who opens this first does:")
+            screen.say(f"    {safe(issuer)}/join/{app.invitation}")
         if not dev:
             screen.say(
                 f"  Put a TLS proxy in front that serves {safe(issuer)} and passes the request target unchanged."

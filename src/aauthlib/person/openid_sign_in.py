@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from ..accounts import Account, Accounts, AccountTaken
 from ..accounts.guessing import SignInRefused
+from ..accounts.invitations import invitation_digest
 from ..accounts.sessions import single_line
 from ..accounts.storage import AccountStore
 from ..base64url import b64url_decode, b64url_encode
@@ -26,7 +27,7 @@ from ..errors import NotFound
 from ..store.organisation_records import MEMBER, LinkedIdentity
 from .faces import FlowRunner
 from .openid_provider import Provider, ProviderUnavailable, Vouched
-from .organisations import Organisation, Organisations, invitation_digest
+from .organisations import Organisation, Organisations
 
 __all__ = ["Begun", "NoAccount", "OpenIDSignIn", "ProviderUnavailable", "Returned", "callback_path"]
 

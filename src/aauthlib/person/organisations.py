@@ -7,12 +7,12 @@ whatever it reads or changes. Knows no page and no HTTP.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..accounts import Account, Accounts
+from ..accounts.invitations import INVITATION_LIFETIME_S, MAX_OPEN_INVITATIONS, invitation_digest
 from ..accounts.sessions import single_line
 from ..base64url import b64url_encode
 from ..effects import Clock
@@ -35,7 +35,6 @@ from .server import PersonServer
 
 __all__ = [
     "ADMINISTRATOR",
-    "INVITATION_LIFETIME_S",
     "MEMBER",
     "AlreadyMember",
     "Invitation",
@@ -46,9 +45,6 @@ __all__ = [
     "OrganisationView",
     "Organisations",
 ]
-
-INVITATION_LIFETIME_S = 7 * 86_400
-_MAX_OPEN_INVITATIONS = 100
 
 
 class NotAdministrator(AAuthError):
@@ -168,7 +164,7 @@ class Organisations:
     async def invite(self, by: str, role: Role, note: str = "") -> str:
         """The secret of a new invitation link; it is not stored. Raises `NotAdministrator` or `RateLimited`."""
         organisation = await self._administered(by)
-        if len(await self.store.invitations(organisation.tenant, now=self._clock())) >= _MAX_OPEN_INVITATIONS:
+        if len(await self.store.invitations(organisation.tenant, now=self._clock())) >= MAX_OPEN_INVITATIONS:
             raise RateLimited("Too many invitations are open already. Withdraw some first.", retry_after_s=3600)
         return await self._invite(organisation.tenant, role, single_line(note)[:100])
 
@@ -239,8 +235,3 @@ class Organisations:
         )
         await self.store.create_invited(account, digest=invitation_digest(secret), passkey=passkey, now=self._clock())
         return account
-
-
-def invitation_digest(secret: str) -> str:
-    """What is stored of an invitation's secret."""
-    return hashlib.sha256(b"invitation " + secret.encode("utf-8", "replace")).hexdigest()

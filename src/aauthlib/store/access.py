@@ -17,10 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..deferred.machine import TERMINAL, TRANSITIONS, WAITING, Event, IllegalTransition, State
 from ..deferred.pending import Pending
 from ..errors import InvalidCode, NotFound, Revoked
+from .access_log import SQLDecisionLog, add_log
 from .access_records import EXCHANGE, Binding, DecisionRecord, Exchange, Learned
 from .access_tables import (
     billing,
-    bindings,
     decisions,
     exchanges,
     grounds,
@@ -30,6 +30,7 @@ from .access_tables import (
     untold,
 )
 from .access_tokens import SQLIssuedAuthTokens, hold, record_token
+from .access_trust import SQLTrust, bind
 from .database import from_json, to_json
 from .key_records import StoredSigningKey
 from .pending import KEPT_AFTER_END_S, SQLPendingStore, advance, expired, insert_pending, load, pending_table, take_code
@@ -44,7 +45,7 @@ _LOG_KEPT_S = 400 * 86_400.0
 _SETTLEMENT_KEPT_S = 400 * 86_400.0
 
 
-class SQLAccessStore(SQLIssuedAuthTokens, SQLPendingStore):
+class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingStore):
     """Everything an access server keeps."""
 
     # ------------------------------------------------------------------ keys
@@ -131,7 +132,7 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLPendingStore):
         event: Event | None = None,
         decision: Mapping[str, Any] | None = None,
         detail: str = "",
-        log: DecisionRecord | None = None,
+        log: Sequence[DecisionRecord] = (),
         binding: Binding | None = None,
         payment: str | None = None,
         now: float,
@@ -156,7 +157,7 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLPendingStore):
                     return False
                 await insert_once(connection, billing, ps=current.owner, settled_at=now)
             if binding is not None:
-                await _bind(connection, binding)
+                await bind(connection, binding)
             if event is not None:
                 await advance(connection, digest, event, detail=detail, decision=decision)
             else:
@@ -169,8 +170,7 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLPendingStore):
                 .where(exchanges.c.digest == digest)
                 .values(learned=to_json(msgspec.to_builtins(kept)), terms=to_json(dict(terms or {})), step=step + 1)
             )
-            if log is not None:
-                await _add_log(connection, log)
+            await add_log(connection, log)
         self.waiters.wake(digest)
         return True
 
@@ -186,15 +186,20 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLPendingStore):
                 await connection.execute(update(pending_table).where(pending_table.c.digest == digest).values(**values))
         return True
 
-    async def arrive(self, handle: str, code_digest: str, *, user: str, max_attempts: int) -> Pending:
-        """Consume a code for this user. A failed attempt is committed before `InvalidCode` is raised."""
+    async def arrive(
+        self, handle: str, code_digest: str, *, user: str, callback: str | None = None, max_attempts: int
+    ) -> Pending:
+        """Consume a code for this user, who goes to `callback` when it is decided.
+
+        A failed attempt is committed before `InvalidCode` is raised.
+        """
         async with self.database.transaction() as connection:
             pending, failure = await take_code(connection, handle, code_digest, max_attempts=max_attempts)
             if pending is not None and failure is None:
                 await connection.execute(
                     update(pending_table)
                     .where(pending_table.c.digest == pending.digest)
-                    .values(decision=to_json({"user": user}))
+                    .values(decision=to_json({"user": user} | ({"callback": callback} if callback else {})))
                 )
                 pending = await load(connection, pending.digest)
         if pending is not None:
@@ -240,44 +245,7 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLPendingStore):
             own = await connection.scalar(query.where(exchanges.c.ps == ps))
             return own or 0, await connection.scalar(query.where(exchanges.c.ps.not_in(list(known)))) or 0
 
-    # ------------------------------------------------------------------ trust
-
-    async def bound_user(self, ps: str, *, resource: str, sub: str) -> str | None:
-        """The account whose holder confirmed that `ps` speaks for them as `sub` at `resource`."""
-        async with self.database.transaction() as connection:
-            query = select(bindings.c.account).where(bindings.c.key == key_of(ps, resource, sub))
-            user: str | None = await connection.scalar(query)
-        return user
-
-    async def unbind(self, ps: str, *, user: str) -> int:
-        """Take back a user's confirmation of a person server, everywhere. Returns how many there were."""
-        async with self.database.transaction() as connection:
-            result = await connection.execute(delete(bindings).where(bindings.c.ps == ps, bindings.c.account == user))
-        return result.rowcount
-
-    async def has_billing(self, ps: str) -> bool:
-        """Whether a billing relationship with `ps` exists."""
-        async with self.database.transaction() as connection:
-            return bool(await connection.scalar(select(func.count()).where(billing.c.ps == ps)))
-
-    # ------------------------------------------------------------------ log and housekeeping
-
-    async def log(self, record: DecisionRecord) -> None:
-        """Append to the decision log."""
-        async with self.database.transaction() as connection:
-            await _add_log(connection, record)
-
-    async def history(self, *, ps: str | None = None, limit: int = 100) -> list[DecisionRecord]:
-        """The latest decisions, the newest first."""
-        query = select(decisions).order_by(decisions.c.id.desc()).limit(limit)
-        if ps is not None:
-            query = query.where(decisions.c.ps == ps)
-        async with self.database.transaction() as connection:
-            rows = await connection.execute(query)
-            return [
-                DecisionRecord(**{name: getattr(row, name) for name in DecisionRecord.__dataclass_fields__})
-                for row in rows
-            ]
+    # ------------------------------------------------------------------ housekeeping
 
     async def purge(self, *, now: float, limit: int = 500) -> int:
         """Drop what has served its time, at most `limit` rows of each kind. Returns how many."""
@@ -355,18 +323,3 @@ async def _exchange(connection: AsyncConnection, digest: str) -> Exchange | None
 async def _forget(connection: AsyncConnection, digest: str) -> None:
     """What an exchange learned about a person serves nothing after its end."""
     await connection.execute(update(exchanges).where(exchanges.c.digest == digest).values(learned="{}"))
-
-
-async def _bind(connection: AsyncConnection, binding: Binding) -> None:
-    key = key_of(binding.ps, binding.resource, binding.sub)
-    values = {"account": binding.user, "bound_at": binding.bound_at}
-    fresh = await insert_once(
-        connection, bindings, key=key, ps=binding.ps, resource=binding.resource, sub=binding.sub, **values
-    )
-    if not fresh:
-        await connection.execute(update(bindings).where(bindings.c.key == key).values(**values))
-
-
-async def _add_log(connection: AsyncConnection, record: DecisionRecord) -> None:
-    values = {name: getattr(record, name) for name in DecisionRecord.__dataclass_fields__}
-    await connection.execute(insert(decisions).values(**values))

@@ -14,7 +14,12 @@ import msgspec
 from ..deferred.pending import Pending
 
 __all__ = [
+    "APPROVED",
+    "CONFIRMED",
+    "DECIDED_BY_PEOPLE",
+    "DECLINED",
     "EXCHANGE",
+    "REFUSED",
     "REVOCATION",
     "Binding",
     "DecisionRecord",
@@ -106,6 +111,14 @@ class DecisionRecord:
     sub: str
     scope: str
     decision: str
+    """What the policy decided, or one of `DECIDED_BY_PEOPLE`."""
     reason: str
     rule: str
     version: str
+    decided_by: str = ""
+    """The username of whoever decided, where it was a person."""
+
+
+#: What people decide at an access server: about a request that waits for an approval, and about a person server.
+APPROVED, REFUSED, CONFIRMED, DECLINED = "approved", "refused", "confirmed", "declined"
+DECIDED_BY_PEOPLE = (APPROVED, REFUSED, CONFIRMED, DECLINED)

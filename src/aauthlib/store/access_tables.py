@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Integer, String, Table, Text
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text
 
 from .database import schema
 from .signing_keys import signing_key_table
@@ -14,7 +14,9 @@ __all__ = [
     "decisions",
     "exchanges",
     "grounds",
+    "invitations",
     "issued_tokens",
+    "people",
     "settlements",
     "signing_keys",
     "untold",
@@ -98,6 +100,27 @@ settlements = Table(
 
 signing_keys = signing_key_table("access_signing_keys")
 
+#: Accounts with a role at the access server.
+people = Table(
+    "access_people",
+    schema,
+    Column("person_id", String(32), ForeignKey("account.person_id", ondelete="CASCADE"), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("approves", Text, nullable=False),
+    Column("since", Float, nullable=False),
+)
+
+invitations = Table(
+    "access_invitations",
+    schema,
+    Column("digest", String(64), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("approves", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+)
+
 decisions = Table(
     "access_decisions",
     schema,
@@ -112,5 +135,6 @@ decisions = Table(
     Column("reason", Text, nullable=False),
     Column("rule", Text, nullable=False),
     Column("version", Text, nullable=False),
+    Column("decided_by", String(64), nullable=False, server_default=""),
     Index("ix_access_decisions_ps", "ps", "at"),
 )

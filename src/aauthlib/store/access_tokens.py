@@ -19,7 +19,7 @@ from .database import Database
 from .rows import insert_once, token_key
 from .untold import claim_notices, count_notices, note, settle_notices
 
-__all__ = ["SQLIssuedAuthTokens", "hold", "record_token"]
+__all__ = ["SQLIssuedAuthTokens", "hold", "record_token", "withdraw_tokens"]
 
 
 async def hold(connection: AsyncConnection, record: object) -> bool:
@@ -144,21 +144,8 @@ class SQLIssuedAuthTokens:
 
     async def withdraw(self, *, ps: str, resource: str, sub: str, now: float) -> list[IssuedAuthToken]:
         """Withdraw every unexpired token of one person at one resource. Returns those not told yet."""
-        where = and_(
-            issued_tokens.c.ps == ps,
-            issued_tokens.c.aud == resource,
-            issued_tokens.c.sub == sub,
-            issued_tokens.c.exp > now,
-        )
         async with self.database.transaction() as connection:
-            await connection.execute(
-                update(issued_tokens).where(where, issued_tokens.c.revoked_at.is_(None)).values(revoked_at=now)
-            )
-            await _note(connection, where, now=now)
-            rows = await connection.execute(
-                select(issued_tokens).where(where, issued_tokens.c.revocation.is_distinct_from("recorded"))
-            )
-            return [_issued(row) for row in rows]
+            return await withdraw_tokens(connection, ps=ps, resource=resource, sub=sub, now=now)
 
     async def record_outcomes(self, outcomes: Sequence[tuple[Notice, Revoked]], *, now: float) -> None:
         """Keep how telling each resource ended; where it can be tried again, that is due some time later."""
@@ -182,6 +169,24 @@ class SQLIssuedAuthTokens:
         """How many revocations a resource does not know of yet."""
         async with self.database.transaction() as connection:
             return await count_notices(connection, untold, now=now)
+
+
+async def withdraw_tokens(
+    connection: AsyncConnection, *, ps: str, resource: str, sub: str, now: float
+) -> list[IssuedAuthToken]:
+    """`SQLIssuedAuthTokens.withdraw`, in the caller's transaction."""
+    where = and_(
+        issued_tokens.c.ps == ps,
+        issued_tokens.c.aud == resource,
+        issued_tokens.c.sub == sub,
+        issued_tokens.c.exp > now,
+    )
+    await connection.execute(
+        update(issued_tokens).where(where, issued_tokens.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    await _note(connection, where, now=now)
+    not_told = issued_tokens.c.revocation.is_distinct_from("recorded")
+    return [_issued(row) for row in await connection.execute(select(issued_tokens).where(where, not_told))]
 
 
 async def _note(connection: AsyncConnection, where: Any, *, now: float) -> None:

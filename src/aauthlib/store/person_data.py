@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Table, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..base64url import b64url_encode
+from .access_tables import people
 from .account_sign_ins import recovery_code_table, session_table
 from .accounts import account_table, passkey_table
 from .notification_tables import notification_outbox, notification_preferences, notification_subscriptions
@@ -84,6 +85,8 @@ PERSONAL: tuple[Held, ...] = (
     Held(session_table, _column(session_table), "deleted", frozenset({"digest"})),
     Held(recovery_code_table, _column(recovery_code_table), "deleted", frozenset({"digest"})),
     Held(members, _column(members), "deleted"),
+    # Of an access server that shares the database.
+    Held(people, _column(people), "deleted", json=frozenset({"approves"})),
     Held(identities, _column(identities), "deleted", frozenset({"key"})),
     Held(profiles, _column(profiles), "deleted", json=frozenset({"claims"})),
     Held(bindings, _column(bindings), "deleted"),
@@ -146,6 +149,7 @@ IMPERSONAL: Mapping[str, str] = {
             "access_decisions",
             "access_exchanges",
             "access_grounds",
+            "access_invitations",
             "access_issued_tokens",
             "access_settlements",
             "access_signing_keys",

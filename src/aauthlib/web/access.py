@@ -1,10 +1,11 @@
-"""The access server over ASGI: its protocol endpoints, and the page where a person binds a person server.
+"""The access server over ASGI: its protocol endpoints, and the pages of its people.
 
 #access-server-metadata, #as-token-endpoint, #deferred-responses, #ps-as-trust-establishment. Only translates.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,18 +19,25 @@ from starlette.routing import BaseRoute, Route
 from ..access import AccessServer, Policy
 from ..access.core import AUTH_TOKEN_PATH, JWKS_PATH, REVOCATION_PATH
 from ..access.desk import SignIn
+from ..access.people import People
+from ..accounts import Accounts
+from ..accounts.passwords import Passwords
 from ..effects import Clock
+from ..errors import ConfigurationError
 from ..http import Fields, Request, Response
 from ..identifiers import server_identifier
 from ..messages.metadata import dump_metadata
 from ..store.access import SQLAccessStore
+from ..store.access_people import SQLAccessPeople
 from ..store.database import Database
 from ..store.replay import SQLReplayCache
 from ..tokens import ACCESS_DWK
 from ..transport import AsyncWire
 from ..transport.telling import telling
-from .access_pages import BindingPage
+from .access_pages import access_page_routes
+from .account_pages.site import new_setup_code
 from .asgi import ASGIApp, Receive, Scope, Send, endpoint
+from .binding_page import BindingPage
 
 __all__ = ["AccessApp", "access_routes", "build_access_app"]
 
@@ -96,9 +104,15 @@ def _document(document: Mapping[str, object]) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class AccessApp:
-    """The app, and what it is made of."""
+    """The app, what it is made of, and what whoever started it must know."""
 
     server: AccessServer
+    accounts: Accounts | None
+    people: People | None
+    setup_code: str | None = field(repr=False)
+    """What whoever makes the first account, an administrator's, must type."""
+    invitation: str | None = field(repr=False)
+    """The secret of an invitation for an administrator, where there are accounts and none of them is one."""
     database: Database = field(repr=False)
     wire: AsyncWire = field(repr=False)
     _asgi: ASGIApp = field(repr=False)
@@ -121,17 +135,26 @@ async def build_access_app(
     dev: bool = False,
     clock: Clock = time.time,
     wire: AsyncWire | None = None,
+    accounts: bool = False,
+    passwords: Passwords | None = None,
+    setup_code_required: bool | None = None,
     sign_in: SignIn | None = None,
     page_secret: bytes | None = None,
     **settings: Any,
 ) -> AccessApp:
     """Open the access server `issuer` on `database_url`.
 
-    `dev` is the development profile. `sign_in` is how people sign in on its page; without it no policy can demand an
-    interaction. `page_secret` signs the page's cookies; give the same one to every process. `settings` go to
-    `AccessServer.open`. Raises `InvalidIdentifier`.
+    `dev` is the development profile. With `accounts` people sign in at this server, with pages for approvals, for
+    confirming person servers, and for who belongs. `setup_code_required` asks whoever makes the first account for the
+    code this process prints; by default everywhere but in the development profile.
+
+    An application that has accounts of its own gives `sign_in` instead, and has one page, for confirming; `page_secret`
+    signs its cookies; give the same one to every process. Without either no policy can demand an interaction.
+    `settings` go to `AccessServer.open`. Raises `InvalidIdentifier` or `ConfigurationError`.
     """
     server_identifier(issuer, dev=dev)
+    if accounts and sign_in is not None:
+        raise ConfigurationError("People sign in with accounts of this server or with sign_in, not with both.")
     database = await Database.open(database_url)
     carrier = wire if wire is not None else AsyncWire.open(dev=dev, clock=clock)
     try:
@@ -142,9 +165,16 @@ async def build_access_app(
             policy=policy,
             clock=clock,
             dev=dev,
-            interactive=sign_in is not None,
+            interactive=accounts or sign_in is not None,
             **{"replay": SQLReplayCache(database), **settings},
         )
+        own = Accounts(SQLAccessPeople(database), issuer=issuer, clock=clock, passwords=passwords) if accounts else None
+        people = invitation = setup_code = None
+        if own is not None:
+            people = People(SQLAccessPeople(database), accounts=own, server=server, clock=clock)
+            invitation = await people.start()
+            required = (not dev) if setup_code_required is None else setup_code_required
+            setup_code = await new_setup_code(own, required=required, random_below=secrets.randbelow)
     except BaseException:
         await database.close()
         raise
@@ -158,7 +188,12 @@ async def build_access_app(
         await database.close()
 
     page = BindingPage(server, sign_in, secret=page_secret) if sign_in is not None else None
-    asgi = Starlette(routes=access_routes(server, page=page), lifespan=lifespan)
+    pages = (
+        access_page_routes(server, own, people, clock=clock, dev=dev, setup_code=setup_code)
+        if own is not None and people is not None
+        else []
+    )
+    asgi = Starlette(routes=[*access_routes(server, page=page), *pages], lifespan=lifespan)
     # Redirects to add or drop a slash would be built from the Host header.
     asgi.router.redirect_slashes = False
-    return AccessApp(server, database, carrier, asgi)
+    return AccessApp(server, own, people, setup_code, invitation, database, carrier, asgi)

@@ -103,8 +103,8 @@ async def read_form(request: Request) -> Form:
 class Pages:
     """Renders the pages of one server under its issuer.
 
-    Each of `directories` has `templates` and `static`; the first that has a name gives it. `dev` admits logos over
-    `http` from names below localhost.
+    Each of `directories` has `templates` and, if it needs any, `static`; the first that has a name gives it.
+    `dev` admits logos over `http` from names below localhost.
     """
 
     def __init__(self, *directories: Path, issuer: str, clock: Clock, dev: bool = False) -> None:
@@ -258,7 +258,7 @@ class Pages:
 
 def _load_static(directories: Sequence[Path]) -> Mapping[str, tuple[bytes, str, str]]:
     files = {}
-    for path in (path for directory in reversed(directories) for path in sorted(directory.iterdir())):
+    for path in (path for directory in reversed(directories) for path in sorted(directory.glob("*"))):
         media_type = _STATIC_TYPES.get(path.suffix)
         if media_type is not None:
             content = path.read_bytes()

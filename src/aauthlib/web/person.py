@@ -19,7 +19,6 @@ from ..accounts import Accounts
 from ..accounts.passwords import Passwords
 from ..effects import Clock
 from ..identifiers import server_identifier
-from ..messages.codes import random_code
 from ..person.channels import Channel
 from ..person.notifications import NOTIFY_EVERY_S, Notifier
 from ..person.openid_sign_in import OpenIDSignIn
@@ -33,14 +32,12 @@ from ..store.person import SQLPersonStore
 from ..store.replay import SQLReplayCache
 from ..transport import AsyncWire
 from ..transport.telling import telling
+from .account_pages.site import new_setup_code
 from .asgi import ASGIApp, Receive, Scope, Send
 from .person_api import person_routes
 from .person_pages import person_page_routes
 
 __all__ = ["PersonApp", "build_person_app"]
-
-#: 140 bits, since a setup code has no server-side end but the first account.
-_SETUP_CODE_SYMBOLS = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +112,8 @@ async def build_person_app(
         providers = OpenIDSignIn(
             SQLAccountStore(database), accounts, tenants, issuer=issuer, wire=carrier, clock=clock, dev=dev
         )
-        needs_code = (not dev) if setup_code_required is None else setup_code_required
-        setup_code = None
-        if needs_code and await accounts.first_run():
-            setup_code = random_code(random_below, length=_SETUP_CODE_SYMBOLS)
+        required = (not dev) if setup_code_required is None else setup_code_required
+        setup_code = await new_setup_code(accounts, required=required, random_below=random_below)
     except BaseException:
         await database.close()
         raise

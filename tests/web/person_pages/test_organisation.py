@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from aauthlib.accounts.invitations import INVITATION_LIFETIME_S
 from aauthlib.accounts.sessions import RECENT_S
 from aauthlib.base64url import b64url_decode
 from aauthlib.person.organisation_settings import OrganisationSettings
-from aauthlib.person.organisations import INVITATION_LIFETIME_S
 
 from .conftest import PASSWORD, Browser, MakeSite, Site
 from .parties import page_url

@@ -10,24 +10,22 @@ import hmac
 import json
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.responses import Response
 
 from ...accounts import (
     Account,
-    AccountTaken,
     PasskeyRefused,
     SignInRefused,
     TooManyAttempts,
     UnsuitableDetails,
-    UnsuitablePassword,
 )
 from ...accounts.networks import network_of
-from ...accounts.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
-from ...base64url import b64url_decode, b64url_encode
 from ...errors import InvalidCode
 from ...messages.codes import normalize_code
 from .browsers import browser_name
+from .making import NotMade, form_context, make_account
 from .site import AccountSite
 from .visit import Visit
 
@@ -37,7 +35,6 @@ __all__ = [
     "enter",
     "is_handle",
     "is_invitation",
-    "read_user_handle",
     "set_up",
     "show_set_up",
     "show_sign_in",
@@ -187,58 +184,31 @@ async def show_set_up(visit: Visit[AccountSite]) -> Response:
     return await _set_up_page(visit, Intent())
 
 
-async def _set_up_page(
-    visit: Visit[AccountSite], intent: Intent, *, status: int = 200, field: str = "", error: str = ""
-) -> Response:
-    accounts = visit.site.accounts
-    handle = accounts.new_user_handle()
-    options = await accounts.passkeys.registration_options(
-        user_handle=handle, username="name", display_name="Name", binder=visit.secret
-    )
-    return visit.page(
-        "setup.html",
-        status=status,
-        intent=intent,
-        field=field,
-        error=error,
-        values={name: visit.form.get(name) for name in ("display_name", "username", "email")},
-        user_handle=b64url_encode(handle),
-        passkey_options=json.dumps(options),
-        needs_code=visit.site.setup_code is not None,
-        min_length=MIN_PASSWORD_LENGTH,
-        max_length=MAX_PASSWORD_LENGTH,
-    )
+async def _set_up_page(visit: Visit[AccountSite], intent: Intent, refused: NotMade | None = None) -> Response:
+    context = await form_context(visit, refused)
+    status = refused.status if refused is not None else 200
+    needs_code = visit.site.setup_code is not None
+    return visit.page("setup.html", status=status, intent=intent, needs_code=needs_code, **context)
 
 
 async def set_up(visit: Visit[AccountSite]) -> Response:
     """POST /setup: make the first account and sign in."""
-    site, form, intent = visit.site, visit.form, Intent.of(visit)
-    if not await site.accounts.first_run():
+    accounts, intent = visit.site.accounts, Intent.of(visit)
+    if not await accounts.first_run():
         return visit.redirect("/sign-in")
-    credential = form.get("credential") or None
-    try:
+
+    async def create(*values: str, **more: Any) -> Account:
         _check_setup_code(visit)
-        account = await site.accounts.create(
-            form.get("username"),
-            form.get("display_name"),
-            email=form.get("email"),
-            password=None if credential else form.get("password"),
-            credential=credential,
-            user_handle=read_user_handle(form.get("user_handle")) if credential else None,
-            binder=visit.secret,
-            first=True,
-        )
-    except UnsuitableDetails as error:
-        return await _set_up_page(visit, intent, status=400, field=error.field, error=error.detail)
-    except UnsuitablePassword as error:
-        return await _set_up_page(visit, intent, status=400, field="password", error=error.detail)
-    except (PasskeyRefused, TooManyAttempts) as error:
-        return await _set_up_page(visit, intent, status=400, field="form", error=error.detail)
-    except AccountTaken:
-        return visit.redirect("/sign-in")
-    await site.made(account)
-    await enter(visit, account, method="passkey" if credential else "password")
-    return await intent.follow(visit, account)
+        return await accounts.create(*values, **more, first=True)
+
+    made = await make_account(visit, create)
+    if isinstance(made, NotMade):
+        if not await accounts.first_run():
+            return visit.redirect("/sign-in")  # Somebody else was faster.
+        return await _set_up_page(visit, intent, made)
+    await visit.site.made(made)
+    await enter(visit, made, method="passkey" if visit.form.get("credential") else "password")
+    return await intent.follow(visit, made)
 
 
 def _check_setup_code(visit: Visit[AccountSite]) -> None:
@@ -257,13 +227,3 @@ def _check_setup_code(visit: Visit[AccountSite]) -> None:
     if not hmac.compare_digest(typed, normalize_code(expected)):
         raise UnsuitableDetails("setup_code", "This is not the setup code. The server prints it where it was started.")
     attempts.clear(network)
-
-
-def read_user_handle(text: str) -> bytes:
-    try:
-        handle = b64url_decode(text)
-    except ValueError:
-        handle = b""
-    if len(handle) != 32:
-        raise PasskeyRefused("The page was changed. Open it again.")
-    return handle

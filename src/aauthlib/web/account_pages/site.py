@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ...accounts import Account, Accounts
+from ...messages.codes import random_code
 from ...store.attempts import Attempts
 from ..pages import Pages
 
-__all__ = ["SETUP_TRIES", "SETUP_WINDOW_S", "AccountSite", "OtherWay", "WaysIn"]
+__all__ = ["SETUP_TRIES", "SETUP_WINDOW_S", "AccountSite", "OtherWay", "WaysIn", "new_setup_code"]
 
 #: How often the setup code may be guessed from one network.
 SETUP_TRIES = 10
 SETUP_WINDOW_S = 900
+#: 140 bits, since a setup code has no end but the first account.
+_SETUP_CODE_SYMBOLS = 28
+
+
+async def new_setup_code(accounts: Accounts, *, required: bool, random_below: Callable[[int], int]) -> str | None:
+    """What whoever makes the first account must type, where that is `required` and there is no account yet."""
+    if not required or not await accounts.first_run():
+        return None
+    return random_code(random_below, length=_SETUP_CODE_SYMBOLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,10 @@ class AccountSite(ABC):
 
         Raises `InvalidCode`, `Expired`, or what else the role refuses them for.
         """
+
+    @abstractmethod
+    async def check_code(self, handle: str, code: str) -> None:
+        """Compare an interaction's code without using it up. Raises `InvalidCode` or `Expired`."""
 
     async def ways_in(self, handle: str, code: str) -> WaysIn:
         """What to offer somebody who signs in on the way to an interaction, if to one at all."""

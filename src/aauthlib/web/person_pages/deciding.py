@@ -9,10 +9,10 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from ...deferred.machine import State
-from ...errors import Expired, InvalidCode, InvalidRequest, NotFound
+from ...errors import Expired, InvalidRequest
 from ...person.consent import ConsentView, NotWaiting, RequestChanged, ResourceInteractionFirst, TooManyQuestions
 from ...person.mission_views import MissionRequestView
-from ..account_pages.entering import Intent, ask_to_enter, is_handle
+from ..account_pages import arriving
 from .faces import serving, sharing
 from .missions import decide_mission, ending_of, mission_request
 from .visit import Visit
@@ -35,45 +35,22 @@ ENDINGS: dict[State, tuple[str, str, str]] = {
 
 async def arrive(visit: Visit) -> Response:
     """GET /interaction/{handle}?code=&callback=."""
-    query = visit.request.query_params
-    intent = Intent(
-        handle=_handle(visit),
-        code=query.get("code", "")[:64],
-        callback=query.get("callback", "")[:2_048],
-    )
-    return await _arrive(visit, intent) if intent.code else _ask_code(visit, intent)
+    try:
+        return await arriving.arrive(visit)
+    except Expired:
+        return _too_late(visit)
 
 
 async def type_code(visit: Visit) -> Response:
     """POST /interaction/{handle}: a code that was typed."""
-    form = visit.form
-    intent = Intent(handle=_handle(visit), code=form.get("code")[:64], callback=form.get("callback")[:2_048])
-    if not intent.code.strip():
-        return _ask_code(visit, intent, status=400, error="Type the code that your agent shows you.")
-    return await _arrive(visit, intent)
-
-
-def _handle(visit: Visit) -> str:
-    handle: str = visit.request.path_params["handle"]
-    if not is_handle(handle):
-        raise NotFound("There is no such request.")
-    return handle
-
-
-async def _arrive(visit: Visit, intent: Intent) -> Response:
     try:
-        if visit.account is not None:
-            return await intent.follow(visit, visit.account)
-        await visit.site.server.check_code(intent.handle, intent.code)
-    except InvalidCode as error:
-        return _ask_code(visit, intent, status=400, error=error.detail)
+        return await arriving.type_code(visit)
     except Expired:
-        return visit.page("ended.html", status=410, ending=ENDINGS[State.EXPIRED], view=None)
-    return await ask_to_enter(visit, intent)
+        return _too_late(visit)
 
 
-def _ask_code(visit: Visit, intent: Intent, *, status: int = 200, error: str = "") -> Response:
-    return visit.page("code.html", status=status, intent=intent, error=error)
+def _too_late(visit: Visit) -> Response:
+    return visit.page("ended.html", status=410, ending=ENDINGS[State.EXPIRED], view=None)
 
 
 async def show_request(visit: Visit) -> Response:

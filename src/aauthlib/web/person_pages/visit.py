@@ -47,6 +47,9 @@ class Site(AccountSite):
         digest = await self.server.arrive(handle, code, person_id=account.person_id, callback=callback)
         return f"/requests/{digest}"
 
+    async def check_code(self, handle: str, code: str) -> None:
+        await self.server.check_code(handle, code)
+
     async def ways_in(self, handle: str, code: str) -> WaysIn:
         """Organisations with a provider of their own, or the one that the request's hints mean."""
         hints = await self.server.hints(handle) if handle and code else Hints()
