@@ -151,6 +151,7 @@ def test_what_anybody_can_claim_is_not_believed_without_saying_of_whom(condition
         (rule('time.hours = "8-9"'), "looks like"),
         (rule('time.zone = "Mars/Base"'), "time zone"),
         (rule('time.days = ["someday"]'), "list of mon"),
+        (rule('time.days = [["mon"]]'), "list of mon"),
     ],
 )
 def test_what_is_not_understood_is_refused_when_it_is_read(text: str, said: str) -> None:

@@ -7,14 +7,12 @@ which person server says it.
 
 from __future__ import annotations
 
-import hashlib
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigurationError
+from ..policies.documents import Entry, read_document, string, strings
 from .conditions import Condition, Pattern, read_conditions
 from .decisions import (
     Allow,
@@ -32,7 +30,6 @@ from .facts import Facts
 
 __all__ = ["Rule", "RulesPolicy"]
 
-_TOP = {"version", "rule"}
 _MEMBERS = {
     "allow": set[str](),
     "narrow": {"scope"},
@@ -44,7 +41,6 @@ _MEMBERS = {
     "payment": {"amount", "currency", "description"},
 }
 _NO_RULE = "No rule of this access server allows the request."
-_MAX_RULES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,38 +99,21 @@ class RulesPolicy:
     @classmethod
     def read(cls, text: str) -> RulesPolicy:
         """Read rules from TOML. Raises `ConfigurationError`, naming the rule and what is wrong with it."""
-        try:
-            document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigurationError(f"The policy is not TOML: {error}.") from error
-        _no_others(document, _TOP, "The policy")
-        version = document.get("version", "")
-        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        entries = document.get("rule", [])
-        if not isinstance(version, str) or not isinstance(entries, list) or len(entries) > _MAX_RULES:
-            raise ConfigurationError(f"version is a string, and rule a list of at most {_MAX_RULES} tables.")
-        rules = tuple(_rule(entry, number) for number, entry in enumerate(entries, start=1))
-        return cls(rules, version=f"{version}+{digest}" if version else digest)
+        decisions = {kind: {"any_person_server", *members} for kind, members in _MEMBERS.items()}
+        document = read_document(text, decisions=decisions)
+        return cls(tuple(map(_rule, document.entries)), version=document.version)
 
 
-def _rule(entry: object, number: int) -> Rule:
-    if not isinstance(entry, dict):
-        raise ConfigurationError(f"Rule {number} is not a table.")
-    name = entry.get("name", f"rule {number}")
-    if not isinstance(name, str) or not 0 < len(name) <= 200:
-        raise ConfigurationError(f"The name of rule {number} is a string of at most 200 characters.")
-    where, kind = f"Rule {number} ({name})", entry.get("decision")
-    if not isinstance(kind, str) or kind not in _MEMBERS:
-        raise ConfigurationError(f"{where} needs a decision: {', '.join(_MEMBERS)}.")
-    _no_others(entry, {"name", "decision", "when", "any_person_server"} | _MEMBERS[kind], where)
-    values = {member: _value(member, entry[member], where) for member in _MEMBERS[kind] if member in entry}
+def _rule(entry: Entry) -> Rule:
+    kind, table, where = entry.kind, entry.table, entry.where
+    values = {member: _value(member, table[member], where) for member in _MEMBERS[kind] if member in table}
     required = {"narrow": "scope", "claims": "claims", "question": "question", "payment": "amount"}.get(kind)
     if required is not None and required not in values:
         raise ConfigurationError(f"{where} needs {required}.")
     if kind == "payment" and "currency" not in values:
         raise ConfigurationError(f"{where} needs currency.")
-    conditions = read_conditions(entry.get("when", {}), where, any_person_server=entry.get("any_person_server") is True)
-    rule = Rule(name, kind, values, conditions)
+    conditions = read_conditions(table.get("when", {}), where, any_person_server=table.get("any_person_server") is True)
+    rule = Rule(entry.name, kind, values, conditions)
     # What the decision itself refuses (asking for sub, an amount that is none) is found now, not at the first request.
     try:
         _sample(rule)
@@ -156,16 +135,6 @@ def _sample(rule: Rule) -> None:
 
 def _value(member: str, value: object, where: str) -> Any:
     if member in ("scope", "claims", "options"):
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise ConfigurationError(f"{where}: {member} is a list of strings.")
-        return tuple(map(Pattern, value)) if member == "scope" else tuple(value)
-    if not isinstance(value, str):
-        raise ConfigurationError(f"{where}: {member} is a string.")
-    return value
-
-
-def _no_others(table: Mapping[str, object], known: set[str], where: str) -> None:
-    unknown = sorted(set(table) - known)
-    if unknown:
-        near = "" if not re.match("whe|cond|if", unknown[0]) else " Conditions stand in [rule.when]."
-        raise ConfigurationError(f"{where} has no member {', '.join(unknown)}.{near}")
+        found = strings(value, f"{where}: {member}")
+        return tuple(map(Pattern, found)) if member == "scope" else found
+    return string(value, f"{where}: {member}")

@@ -1,0 +1,95 @@
+"""A policy in a file, read again when the file changes.
+
+The policy is swapped whole between two decisions. A new file that cannot be read as a policy changes nothing but the
+log: what decided before goes on deciding, so that a slip of the editor neither opens nor closes everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from ..effects import Clock
+from ..errors import ConfigurationError
+
+__all__ = ["Reloading", "Versioned", "read_text"]
+
+_LOOK_EVERY_S = 1.0
+_MAX_BYTES = 4_194_304
+
+_log = logging.getLogger("aauthlib.policies")
+
+
+class Versioned(Protocol):
+    """A policy, of whichever role."""
+
+    @property
+    def version(self) -> str:
+        """Names what decides now, for the log."""
+
+
+P = TypeVar("P", bound=Versioned)
+
+
+def read_text(path: Path) -> str:
+    """The text of a policy file. Raises `ConfigurationError`."""
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not UTF-8 text.") from error
+    if len(content) > _MAX_BYTES:
+        raise ConfigurationError(f"{path} is larger than {_MAX_BYTES} bytes.")
+    return text
+
+
+class Reloading(Generic[P]):
+    """The policy in a file, whatever it says now. Raises `ConfigurationError` when there is none to begin with."""
+
+    def __init__(self, path: Path, load: Callable[[Path], P], *, clock: Clock) -> None:
+        self._path, self._load, self._clock = path, load, clock
+        self._seen = _stamp(path)
+        self._policy = load(path)
+        self._looked_at = clock()
+        self.problem: str | None = None
+        """Why the file as it is now is not in force; `None` when it is."""
+
+    @property
+    def version(self) -> str:
+        return self._policy.version
+
+    async def current(self) -> P:
+        """The policy in force, after a look at the file where the last one is a second ago."""
+        if self._clock() - self._looked_at >= _LOOK_EVERY_S:
+            await self.reload()
+        return self._policy
+
+    async def reload(self) -> bool:
+        """Look at the file now. Returns whether another policy decides than before."""
+        self._looked_at = self._clock()
+        stamp = await asyncio.to_thread(_stamp, self._path)
+        if stamp == self._seen:
+            return False
+        self._seen = stamp
+        try:
+            policy = await asyncio.to_thread(self._load, self._path)
+        except ConfigurationError as error:
+            self.problem = error.detail
+            _log.error("the policy file is not in force, version %s still decides: %s", self.version, error.detail)
+            return False
+        before, self._policy, self.problem = self.version, policy, None
+        _log.info("policy version %s decides now", policy.version)
+        return before != policy.version
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
