@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from ..errors import AAuthError
-from . import maintenance
+from . import maintenance, mission_commands
 from .exits import Exit, carry_out
 from .screen import Screen
 
@@ -29,6 +29,7 @@ app.add_typer(serve, name="serve")
 policy = typer.Typer(no_args_is_help=True, help="Work on the policy of an access server.")
 app.add_typer(policy, name="policy")
 app.add_typer(maintenance.db, name="db")
+app.add_typer(mission_commands.missions, name="missions")
 
 Dev = Annotated[
     bool, typer.Option("--dev", help="Accept http and ports on *.localhost, for trying things on this machine only.")
@@ -114,6 +115,9 @@ def fetch(
     include: Annotated[bool, typer.Option("--include", "-i", help="Print status and headers before the body.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the body to a file.")] = None,
     name: Annotated[str, typer.Option(help="Which identity to use.")] = "default",
+    mission: Annotated[
+        str | None, typer.Option(help="The mission the call belongs to: its s256, or the first characters.")
+    ] = None,
     why: Annotated[str | None, typer.Option(help="Tell the person why (shown as this agent's claim).")] = None,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the consent page in a browser.")
@@ -131,23 +135,21 @@ def fetch(
     json_output: Json = False,
 ) -> None:
     """Call a URL as this agent: sign, meet challenges, ask the person, print the answer."""
+    from ..agent import GrantPreferences
+    from .calling import Calling
     from .fetch import FetchOptions, fetch_url
 
     screen = Screen(json_output=json_output)
+    preferences = GrantPreferences(justification=why, platform="desktop")
     options = FetchOptions(
-        url=url,
+        url,
+        Calling(name, browser, wait, questions, verbose, dev, preferences),
         method=method,
         data=data,
         headers=tuple(header or ()),
         include=include,
         output=output,
-        name=name,
-        why=why,
-        browser=browser,
-        wait_s=wait,
-        questions=questions,
-        verbose=verbose,
-        dev=dev,
+        mission=mission,
     )
     carry_out(screen, lambda: fetch_url(screen, options))
 

@@ -165,6 +165,7 @@ def _issued(response: Response, who: str) -> list[str]:
         "person_token": "a person token",
         "auth_token": "an auth token",
         "resource_token": "a resource token",
+        "mission": "a mission: what the person approved",
     }
     return [f"{who} issued {text}." for member, text in names.items() if isinstance(body.get(member), str)]
 
