@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -9,8 +10,9 @@ import pytest
 
 from aauthlib import errors
 from aauthlib.discovery import TransportError
-from aauthlib.http import Response
-from aauthlib.httpsig import SignaturePolicy
+from aauthlib.effects import Send
+from aauthlib.http import Fields, Request, Response
+from aauthlib.httpsig import JWKSURI, SignaturePolicy, sign
 from aauthlib.jws import parse
 from aauthlib.keys import SigningKey
 from aauthlib.messages.problems import error_response
@@ -126,13 +128,13 @@ async def test_how_telling_the_resource_ended_is_kept_and_tried_again(world: Wor
     token = await agent.person_token()
     world.network.answers = [TransportError("no route"), error_response(errors.UnsupportedIss())]
     outcomes = []
-    for _ in range(3):
+    for _ in range(4):
         assert (await revoke(world, AP, agent.token_jti)).status == 200
         record = await world.server.store.issued(token.jti)
         assert record is not None
         outcomes.append(record.revocation)
-    assert outcomes == ["revocation_unavailable", "revocation_unsupported", "revocation_unsupported"]
-    assert len(world.network.sent) == 2, "what succeeded or cannot succeed is not tried again"
+    assert outcomes == ["revocation_unavailable", "revocation_unsupported", "recorded", "recorded"]
+    assert len(world.network.sent) == 3, "what succeeded is not tried again, everything else is"
 
 
 @pytest.mark.spec("#revocation-response")
@@ -320,3 +322,112 @@ async def test_an_agent_of_the_same_name_at_another_provider_is_not_touched(worl
     assert parse(agent.token).payload["jti"] == agent.token_jti
     await revoke(world, AP, agent.token_jti)
     assert (await twin.ask_person_token()).status == 200
+
+
+class Slow:
+    """Resources that answer when they are told to."""
+
+    def __init__(self, world: World) -> None:
+        self.called, self.release, self._send = asyncio.Event(), asyncio.Event(), world.network.send
+        world.network.send = self.send  # type: ignore[method-assign]
+
+    async def send(self, effect: Send) -> Response:
+        self.called.set()
+        await self.release.wait()
+        return await self._send(effect)
+
+
+async def poll(world: World, accepted: Response, issuer: str = AP, **headers: str) -> Response:
+    location = accepted.headers.get("location")
+    assert location is not None
+    signer = world.server_keys[issuer]
+    named = JWKSURI(issuer, "aauth-agent.json", signer.kid)
+    request = sign(Request("GET", location, Fields(headers)), signer, named, created=int(world.clock()))
+    return await world.server.poll(request, location.rpartition("/")[2])
+
+
+@pytest.mark.spec("#revocation-response", "#polling-with-get")
+async def test_a_cascade_that_takes_longer_is_polled_by_the_same_server_only(world: World) -> None:
+    agent = world.agent()
+    token = await agent.person_token()
+    slow, world.server.revocation_hold_s = Slow(world), 0.01
+    accepted = await revoke(world, AP, agent.token_jti)
+    assert accepted.status == 202
+    assert "aauth-requirement" not in accepted.headers
+    assert (await poll(world, accepted)).status == 202
+    agent.renew()
+    for stranger in (poll(world, accepted, OTHER_AP), agent.poll(accepted)):
+        with pytest.raises(errors.NotFound):
+            await stranger
+    slow.release.set()
+    done = await poll(world, accepted, prefer="wait=20")
+    assert (done.status, done.body) == (200, b"")
+    assert "content-type" not in done.headers
+    record = await world.server.store.issued(token.jti)
+    assert record is not None
+    assert record.revocation == "recorded"
+    assert len(world.network.sent) == 1
+    with pytest.raises(errors.Gone):
+        await poll(world, accepted)
+
+
+@pytest.mark.spec("#revocation-response")
+async def test_a_caller_says_how_long_it_waits(world: World) -> None:
+    agent = world.agent()
+    await agent.person_token()
+    slow, world.server.revocation_hold_s = Slow(world), 0.01
+    document = {"jti": agent.token_jti, "exp": int(world.clock() + 3600)}
+    asked = server_signed(world, AP, "aauth-agent.json", ENDPOINT, document, prefer="wait=30")
+    waiting = asyncio.create_task(world.server.revoke(asked))
+    await slow.called.wait()
+    slow.release.set()
+    assert (await waiting).status == 200
+
+
+@pytest.mark.spec("#revocation-response")
+async def test_a_poll_after_a_restart_finishes_the_cascade(world: World) -> None:
+    agent = world.agent()
+    token = await agent.person_token()
+    slow, world.server.revocation_hold_s = Slow(world), 0.01
+    accepted = await revoke(world, AP, agent.token_jti)
+    await world.server.aclose()
+    slow.release.set()
+    assert (await poll(world, accepted, prefer="wait=20")).status == 200
+    record = await world.server.store.issued(token.jti)
+    assert record is not None
+    assert record.revocation == "recorded"
+
+
+@pytest.mark.spec("#revocation-response")
+async def test_with_nothing_downstream_nobody_waits(world: World) -> None:
+    world.server.revocation_hold_s = 0.0
+    agent = world.agent()
+    await agent.ask_person_token()
+    assert (await revoke(world, AP, agent.token_jti)).status == 200
+    assert (await revoke(world, CALENDAR, "a resource token")).status == 200
+
+
+@pytest.mark.spec("#revocation-response", "#revocation-cascade")
+async def test_repeating_a_revocation_leaves_alone_what_was_issued_since(world: World) -> None:
+    agent = world.agent()
+    before, revoked = await agent.person_token(), agent.token_jti
+    world.network.answers = [TransportError("no route")]
+    await revoke(world, AP, revoked)
+    agent.renew()
+    since, waiting = await agent.person_token(), await agent.ask_person_token(MAIL)
+    await revoke(world, AP, revoked)
+    assert [msgspec.json.decode(request.body)["jti"] for request in world.network.sent] == [before.jti] * 2
+    record = await world.server.store.issued(since.jti)
+    assert record is not None
+    assert record.revoked_at is None
+    assert (await agent.poll(waiting)).status == 202
+
+
+@pytest.mark.spec("#revocation-cascade")
+async def test_every_agent_token_a_bound_agent_presents_is_on_record(world: World) -> None:
+    agent = world.agent()
+    token, waiting = await agent.person_token(), await agent.ask_person_token(MAIL)
+    agent.renew()
+    await agent.cancel(waiting)
+    await revoke(world, AP, agent.token_jti)
+    assert [msgspec.json.decode(request.body)["jti"] for request in world.network.sent] == [token.jti]

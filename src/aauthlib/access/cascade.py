@@ -1,15 +1,12 @@
 """Telling resources that auth tokens of this server are withdrawn (#revocation-cascade, #revocation-response).
 
-A cascade goes on when its caller stops waiting, and is joined by whoever asks about the same token again. Who is to be
-told was written down with the revocation, so that a restart loses nothing but time; a resource that could not be told
-is told again, each time after a longer pause, until the token expires.
+Who is to be told was written down with the revocation, so that a restart loses nothing but time; a resource that could
+not be told is told again, each time after a longer pause, until the token expires.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ..deferred.revoking import RECORDED, UNAVAILABLE, Notice, Revoked, revoke_at
 from ..messages.metadata import ResourceMetadata
@@ -17,7 +14,7 @@ from ..store.access_records import IssuedAuthToken
 from ..transport.telling import Outcomes, tell_all
 from .core import AccessServerCore
 
-__all__ = ["Cascades", "report", "tell_again", "tell_resources"]
+__all__ = ["report", "tell_again", "tell_resources"]
 
 _REQUEST_S = 5.0
 #: How long one resource that answers `202` is polled.
@@ -69,32 +66,3 @@ def report(tokens: Sequence[IssuedAuthToken]) -> list[dict[str, str]]:
         if worst.get(token.aud) != UNAVAILABLE and (error is not None or token.aud not in worst):
             worst[token.aud] = error
     return [{"recipient": resource, **({"error": error} if error else {})} for resource, error in sorted(worst.items())]
-
-
-class Cascades:
-    """Cascades under way in this process, by what was revoked."""
-
-    def __init__(self) -> None:
-        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
-
-    def __len__(self) -> int:
-        return len(self._tasks)
-
-    async def run(self, key: tuple[str, str], start: Callable[[], Coroutine[Any, Any, None]], *, hold_s: float) -> bool:
-        """Join the cascade of `key`, or `start` one. Returns whether it ended within `hold_s` seconds."""
-        task = self._tasks.get(key)
-        if task is None:
-            task = asyncio.create_task(start(), name="revocation cascade")
-            self._tasks[key] = task
-            task.add_done_callback(lambda done: self._tasks.pop(key, None))
-        done, _ = await asyncio.wait({task}, timeout=hold_s)
-        if done:
-            task.result()
-        return bool(done)
-
-    async def aclose(self) -> None:
-        """Stop what is under way; what has no outcome yet is tried again when it is asked for."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -16,7 +16,8 @@ from ..messages.bodies import RevocationRequest, decode_request
 from ..messages.headers import parse_prefer_wait
 from ..store.access_records import REVOCATION
 from ..tokens import PERSON_DWK, RESOURCE_DWK
-from .cascade import Cascades, report, tell_resources
+from ..transport.cascades import Cascades
+from .cascade import report, tell_resources
 from .core import AccessServerCore
 
 __all__ = ["RevocationEndpoint"]

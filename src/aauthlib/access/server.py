@@ -9,7 +9,8 @@ import time
 from typing import Any
 
 from ..effects import Clock
-from .cascade import Cascades, tell_again
+from ..transport.cascades import Cascades
+from .cascade import tell_again
 from .core import FlowRunner, load_keys
 from .desk import AccessDesk
 from .policy import Policy

@@ -17,8 +17,9 @@ from .core import PersonServerCore
 
 __all__ = ["RECORDED", "UNAVAILABLE", "UNSUPPORTED", "RevocationOutcome", "tell_again", "tell_resources"]
 
-#: How long a cascade may take altogether, and one request of it, in seconds.
+#: How long a cascade may take that a person waits for, one that a server can poll, and one request of it, in seconds.
 _CASCADE_S = 15.0
+_FOLLOWED_S = 60.0
 _REQUEST_S = 5.0
 #: How long an access server may hold its answer while it tells its resources, in seconds.
 _HOLD_S = 5
@@ -43,10 +44,13 @@ class RevocationOutcome:
         return self.outcome == RECORDED and all(error is None for _, error in self.downstream)
 
 
-async def tell_resources(server: PersonServerCore, tokens: Sequence[IssuedToken]) -> list[RevocationOutcome]:
+async def tell_resources(
+    server: PersonServerCore, tokens: Sequence[IssuedToken], *, followed: bool = False
+) -> list[RevocationOutcome]:
     """Revoke each token where it says, and keep the outcome.
 
     That is the resource named in its `aud` or, where `access_server` is set, that access server it was presented to.
+    What could not be told in time is unavailable; there is more of it where the cascade is `followed` by polls.
     """
     notices = [
         Notice(
@@ -57,7 +61,7 @@ async def tell_resources(server: PersonServerCore, tokens: Sequence[IssuedToken]
         )
         for token in tokens
     ]
-    told = await _tell(server, notices, within_s=_CASCADE_S)
+    told = await _tell(server, notices, within_s=_FOLLOWED_S if followed else _CASCADE_S)
     return [
         RevocationOutcome(notice.recipient, notice.jti, result.outcome, result.downstream)
         for notice, result in zip(notices, told, strict=True)
@@ -83,7 +87,7 @@ async def _tell(server: PersonServerCore, notices: Sequence[Notice], *, within_s
                 clock=server.clock,
                 dev=server.dev,
                 timeout_s=_REQUEST_S,
-                deadline_s=_CASCADE_S,
+                deadline_s=within_s,
                 wait_s=_HOLD_S if notice.to_access_server else 0,
             )
         )

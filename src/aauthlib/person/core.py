@@ -21,7 +21,7 @@ from ..keys import DEFAULT_ALGORITHMS, JWKS, SigningKey
 from ..messages.metadata import PersonServerMetadata
 from ..store.attempts import Attempts
 from ..tokens import PERSON_DWK, AgentToken, TokenCache, VerificationPolicy
-from ..verification import Caller, authenticate, signature_required
+from ..verification import Caller, SigningServer, authenticate, signature_required
 from .asked import Asked
 from .consent import IDENTITY_SCOPES
 from .faces import Faces, FlowRunner
@@ -35,6 +35,8 @@ __all__ = ["PersonServerCore"]
 _T = TypeVar("_T")
 
 _SIGNATURE = SignaturePolicy(schemes=("jwt",), cover_body=True)
+#: A revocation that takes longer is polled by the server that sent it.
+_POLLING = SignaturePolicy(schemes=("jwt", "jwks_uri"), cover_body=True)
 _PURGE_EVERY_S = 60.0
 
 JWKS_PATH = "/.well-known/aauth-person-jwks.json"
@@ -136,22 +138,37 @@ class PersonServerCore:
         Raises a `SignatureError` (401), and `InvalidRequest` for a sub-agent, which may not call a PS (#sub-agents).
         Whether an agent of another person server may ask is for `check_person_server`.
         """
+        return await self._agent(await self._caller(request, _SIGNATURE))
+
+    async def polling_party(self, request: Request) -> AgentToken | SigningServer:
+        """Who polls: an agent, or a server that signs in its own right. Raises as `calling_agent` does."""
+        caller = await self._caller(request, _POLLING)
+        return caller.server if caller.server is not None else await self._agent(caller)
+
+    async def _caller(self, request: Request, signature: SignaturePolicy) -> Caller:
         caller = await self.run(
             authenticate(
                 request,
                 now=self.clock(),
-                signature=_SIGNATURE,
+                signature=signature,
                 tokens=self.policy,
                 accepted=(AgentToken,),
                 cache=self.cache,
             )
         )
         await self.refuse_replay(caller)
+        return caller
+
+    async def _agent(self, caller: Caller) -> AgentToken:
         token = caller.agent_token
         if token is None:
             detail = "Sign the request with the agent's key, presenting its agent token (scheme jwt)."
             raise signature_required(detail, _SIGNATURE)
-        if await self.store.is_revoked(token.iss, token.jti):
+        # On record whatever it is used for, as soon as the agent is somebody's: by the revocation of any of its tokens
+        # everything it holds is found (#revocation-cascade, Records).
+        if not await self.store.admit_agent_token(
+            iss=token.iss, jti=token.jti, sub=token.sub, exp=token.exp, parent=token.parent_agent
+        ):
             raise RevokedJWT("The agent token was revoked by its agent provider; obtain a fresh one.")
         if token.parent_agent is not None:
             raise InvalidRequest("A sub-agent does not call a person server: its parent asks with subagent_token.")
@@ -173,8 +190,8 @@ class PersonServerCore:
     async def remember_tokens(self, *tokens: AgentToken | None) -> None:
         """Record agent tokens that something is about to hang on, so that their revocation finds it.
 
-        Raises `RevokedJWT` when one was revoked just now. Tokens of requests that come to nothing are not recorded:
-        anyone can make agents, and what is kept for them must be bounded.
+        Raises `RevokedJWT` when one was revoked just now. Tokens of agents that nobody has connected are not recorded
+        otherwise: anyone can make agents, and what is kept for them must be bounded.
         """
         for token in tokens:
             if token is not None and not await self.store.accept_agent_token(

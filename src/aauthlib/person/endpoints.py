@@ -14,6 +14,7 @@ from ..deferred.pending import MAX_WAIT_S, Completion, Pending, accepted_respons
 from ..errors import (
     InvalidIdentifier,
     InvalidRequest,
+    NotFound,
     Revoked,
 )
 from ..http import Fields, Request, Response
@@ -31,6 +32,7 @@ from ..messages.bodies import (
 from ..messages.headers import parse_prefer_wait
 from ..store.person_records import NAMING, IssuedToken
 from ..tokens import Token
+from ..verification import SigningServer
 from .asked import AUTH_TOKEN, PERSON_TOKEN, TOKENS, Asked, AskedAgent, AskedInteraction
 from .clarification import Clarifying
 from .core import owner_of
@@ -160,8 +162,10 @@ class TokenEndpoints(Opening, Clarifying):
 
     async def poll(self, request: Request, pending_id: str) -> Response:
         """GET of a pending URL (#polling-with-get). Raises the errors of #polling-error-codes."""
-        agent = await self.calling_agent(request)
+        agent = await self.polling_party(request)
         wait_s = parse_prefer_wait(request.headers, most_s=MAX_WAIT_S)
+        if isinstance(agent, SigningServer):
+            return await self.poll_revocation(agent, pending_id, wait_s=wait_s)
         await self.own_request(agent, pending_id)
         await self.remember_tokens(agent)
         return await self._poll(pending_id, owner_of(agent), wait_s=wait_s, at_server_s=wait_s)
@@ -227,6 +231,10 @@ class TokenEndpoints(Opening, Clarifying):
         asked = await self.still_stands(pending)
         await self.federate(pending, asked, answer=text)
         return accepted_response(f"{self.issuer}/pending/{pending_id}")
+
+    async def poll_revocation(self, server: SigningServer, pending_id: str, *, wait_s: int) -> Response:
+        """A server's poll of its revocation; in `revocation`."""
+        raise NotFound("There is no such pending request for this caller.")
 
     # ------------------------------------------------------------------ issuing
 

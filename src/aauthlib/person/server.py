@@ -14,7 +14,6 @@ from typing import Any
 from ..effects import Clock
 from .cascade import tell_again
 from .desk import ConsentDesk
-from .endpoints import TokenEndpoints
 from .faces import FlowRunner
 from .keys import load_keys
 from .mission_desk import MissionDesk
@@ -26,7 +25,7 @@ from .storage import PersonStore
 __all__ = ["PersonServer"]
 
 
-class PersonServer(TokenEndpoints, PermissionEndpoint, ConsentDesk, MissionDesk, RevocationEndpoint, PersonalData):
+class PersonServer(RevocationEndpoint, PermissionEndpoint, ConsentDesk, MissionDesk, PersonalData):
     """A person server, without a web framework. Make one with `PersonServer.open`."""
 
     @classmethod

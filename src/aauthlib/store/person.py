@@ -42,6 +42,7 @@ from .person_mission_log import active_mission, add_entry
 from .person_mission_records import MissionDelivery
 from .person_missions import SQLMissions
 from .person_records import (
+    REVOCATION,
     AgentId,
     AgentOfAnotherPerson,
     AuditRecord,
@@ -94,6 +95,8 @@ class SQLPersonStore(
     # ------------------------------------------------------------------ PendingStore
 
     async def create_pending(self, pending: Pending) -> None:
+        if pending.kind == REVOCATION:
+            return await super().create_pending(pending)
         request = pending.request
         mission = request.get("mission_s256")
         resource_token, upstream = request.get("resource_jti"), request.get("upstream")

@@ -15,6 +15,7 @@ from .key_records import StoredSigningKey
 
 __all__ = [
     "NAMING",
+    "REVOCATION",
     "AgentId",
     "AgentOfAnotherPerson",
     "AuditRecord",
@@ -39,6 +40,10 @@ TokenId = tuple[str | None, str]
 
 #: In place of a scope value: the agent may name the person at the resource (person token). No scope value is empty.
 NAMING = ""
+
+
+#: The kind of pending request that is a server's revocation, not an agent's request.
+REVOCATION = "revocation"
 
 
 class AgentOfAnotherPerson(AAuthError):

@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, and_, bindparam, func, literal, or_, select, update
+from sqlalchemy import Boolean, ColumnElement, Select, and_, bindparam, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..deferred.machine import TRANSITIONS, Event, State
-from ..deferred.revoking import Notice, Revoked
+from ..deferred.revoking import RECORDED, UNAVAILABLE, Notice, Revoked
 from .database import Database, to_json
 from .pending import advance, pending_table
 from .person_records import AgentId, AuditRecord, IssuedToken, Untold
@@ -33,7 +33,6 @@ from .untold import claim_notices, note, settle_notices
 
 __all__ = ["SQLRevocations", "revoke_mission_tokens", "revoke_requests", "revoke_tokens"]
 
-_UNAVAILABLE = "revocation_unavailable"
 #: How many values one statement compares with, and how many links of chains are followed.
 _AT_ONCE = 500
 _MAX_DEPTH = 32
@@ -44,6 +43,12 @@ def _concerns(table: Any, agent: AgentId) -> ColumnElement[bool]:
     return and_(table.c.agent_iss == agent[0], or_(table.c.agent_sub == agent[1], table.c.subagent_sub == agent[1]))
 
 
+def _held_by(table: Any, key: Any, agent: AgentId, *, now: float, revoked: bool) -> Select[str]:
+    """`key` of every unexpired token of an agent, or of those that were revoked."""
+    query = select(key).where(_concerns(table, agent), table.c.exp > now)
+    return query.where(table.c.revoked_at.is_not(None)) if revoked else query
+
+
 def _batches(values: Collection[str]) -> Iterator[list[str]]:
     listed = list(values)
     return (listed[start : start + _AT_ONCE] for start in range(0, len(listed), _AT_ONCE))
@@ -51,7 +56,12 @@ def _batches(values: Collection[str]) -> Iterator[list[str]]:
 
 def _untold(table: Any) -> ColumnElement[bool]:
     """Rows whose recipient was not told yet, or could not be."""
-    return or_(table.c.revocation.is_(None), table.c.revocation == _UNAVAILABLE)
+    return or_(table.c.revocation.is_(None), table.c.revocation == UNAVAILABLE)
+
+
+def _not_recorded(table: Any) -> ColumnElement[bool]:
+    """Rows whose recipient does not know, for whatever reason: a repeated revocation tries each of them again."""
+    return or_(table.c.revocation.is_(None), table.c.revocation != RECORDED)
 
 
 async def revoke_requests(connection: AsyncConnection, where: ColumnElement[bool], *, detail: str) -> list[str]:
@@ -71,26 +81,19 @@ async def revoke_requests(connection: AsyncConnection, where: ColumnElement[bool
 
 
 async def revoke_tokens(
-    connection: AsyncConnection, agent: AgentId, *, now: float
+    connection: AsyncConnection, agent: AgentId, *, now: float, again: bool = False
 ) -> tuple[list[IssuedToken], list[str]]:
     """Revoke every unexpired token of the agent, and whatever was issued from one of them down a chain.
 
-    Returns the tokens whose recipients were not told yet, and the digests of the requests down the chain that ended.
-    One that was presented to access servers is returned once more for each, with `access_server` set.
+    `again` revokes nothing: it goes over what was revoked before. Returns the tokens whose recipients do not know yet,
+    and the digests of the requests down the chain that ended. One that was presented to access servers is returned once
+    more for each, with `access_server` set and `revocation` that of the access server.
     """
-    own = [
-        row.jti
-        for row in await connection.execute(
-            select(issued_tokens.c.jti).where(_concerns(issued_tokens, agent), issued_tokens.c.exp > now)
-        )
-    ]
-    foreign = [
-        row.key
-        for row in await connection.execute(
-            select(federated_tokens.c.key).where(_concerns(federated_tokens, agent), federated_tokens.c.exp > now)
-        )
-    ]
-    return await _withdraw(connection, own, foreign, now=now)
+    own = await connection.scalars(_held_by(issued_tokens, issued_tokens.c.jti, agent, now=now, revoked=again))
+    foreign = await connection.scalars(
+        _held_by(federated_tokens, federated_tokens.c.key, agent, now=now, revoked=again)
+    )
+    return await _withdraw(connection, own.all(), foreign.all(), now=now)
 
 
 async def revoke_mission_tokens(
@@ -179,11 +182,15 @@ async def _due(connection: AsyncConnection, jtis: Sequence[str]) -> list[IssuedT
     """The tokens among `jtis` whose resource, or an access server they were presented to, is still to be told."""
     rows = await connection.execute(select(issued_tokens).where(issued_tokens.c.jti.in_(jtis)))
     tokens = {row.jti: issued_token(row) for row in rows}
-    due = [token for token in tokens.values() if token.revocation in (None, _UNAVAILABLE)]
+    due = [token for token in tokens.values() if token.revocation != RECORDED]
     presented = await connection.execute(
-        select(presentations).where(presentations.c.jti.in_(jtis), _untold(presentations))
+        select(presentations).where(presentations.c.jti.in_(jtis), _not_recorded(presentations))
     )
-    return due + [replace(tokens[row.jti], access_server=row.access_server) for row in presented if row.jti in tokens]
+    return due + [
+        replace(tokens[row.jti], access_server=row.access_server, revocation=row.revocation)
+        for row in presented
+        if row.jti in tokens
+    ]
 
 
 class SQLRevocations:
@@ -203,7 +210,8 @@ class SQLRevocations:
     async def revoke_agent_token(self, *, iss: str, jti: str, exp: float, now: float) -> list[IssuedToken]:
         """Record an agent provider's revocation and withdraw everything issued to that agent (#revocation-cascade).
 
-        Returns the tokens whose resources are still to be told. The binding stays.
+        Returns the tokens whose resources are still to be told. The binding stays, and so does what was issued after
+        this very revocation was recorded.
         """
         key = token_key(iss, jti)
         digests: list[str] = []
@@ -223,10 +231,13 @@ class SQLRevocations:
                 owner = await binding_of(connection, (iss, seen.parent or seen.sub), lock=True)
             fresh = await insert_once(connection, revocations, key=key, iss=iss, exp=exp, received_at=now)
             if sub is not None:
-                digests = await revoke_requests(
-                    connection, _concerns(person_requests, (iss, sub)), detail="The agent's agent token was revoked."
-                )
-                due, further = await revoke_tokens(connection, (iss, sub), now=now)
+                if fresh:
+                    digests = await revoke_requests(
+                        connection,
+                        _concerns(person_requests, (iss, sub)),
+                        detail="The agent's agent token was revoked.",
+                    )
+                due, further = await revoke_tokens(connection, (iss, sub), now=now, again=not fresh)
                 digests += further
             # Of tokens nobody here knows, no trace is kept but the revocation itself.
             if fresh and owner is not None:

@@ -206,6 +206,18 @@ class SQLIssuedTokens:
             await insert_once(connection, seen_agent_tokens, key=key, sub=sub, parent=parent, exp=exp)
         return True
 
+    async def admit_agent_token(self, *, iss: str, jti: str, sub: str, exp: float, parent: str | None = None) -> bool:
+        """Whether an agent token was not revoked by its provider. One of an agent that acts for somebody is kept."""
+        key = token_key(iss, jti)
+        async with self.database.transaction() as connection:
+            if await connection.scalar(select(func.count()).where(revocations.c.key == key)):
+                return False
+            if await binding_of(connection, (iss, sub)) is not None and not await connection.scalar(
+                select(func.count()).where(seen_agent_tokens.c.key == key)
+            ):
+                await insert_once(connection, seen_agent_tokens, key=key, sub=sub, parent=parent, exp=exp)
+        return True
+
     async def is_revoked(self, iss: str, jti: str) -> bool:
         """Whether `iss` revoked this token of its own here."""
         async with self.database.transaction() as connection:

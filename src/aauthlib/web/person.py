@@ -62,6 +62,7 @@ class PersonApp:
 
     async def aclose(self) -> None:
         """Close the database and the connections; the end of the app's lifespan does it too."""
+        await self.server.aclose()
         await self.wire.aclose()
         await self.database.close()
 
@@ -122,6 +123,7 @@ async def build_person_app(
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with telling(server.tell_again), telling(notifier.send_due, every_s=NOTIFY_EVERY_S):
             yield
+        await server.aclose()
         await carrier.aclose()
         await database.close()
 
