@@ -1,0 +1,1 @@
+"""What `scripts/mutate.py` is made of: making mutants, running tests on them, keeping results, explaining survivors."""
