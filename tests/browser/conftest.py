@@ -28,6 +28,7 @@ from aauthlib.http import Request, Response
 from aauthlib.keys import JWKS
 from aauthlib.transport import SyncTransport
 from aauthlib.web.person import PersonApp, build_person_app
+from tests.conftest import NODE_PEERS
 from tests.web.person_pages.parties import LOGO, Parties, page_url
 
 PASSWORD = "correct horse battery"
@@ -275,25 +276,43 @@ def add_authenticator(page: Page) -> None:
 
 
 class Album:
-    """Where the pictures go."""
+    """Where the pictures go. What has its picture taken is read by axe-core as well, as a screen reader would."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, axe: str) -> None:
         self._directory = directory
+        self._axe = axe
         directory.mkdir(parents=True, exist_ok=True)
 
     def take(self, page: Page, name: str) -> None:
+        self.read(page, name)
         path = self._directory / f"{name}.png"
         page.screenshot(path=path, full_page=True, animations="disabled", caret="hide")
         assert path.stat().st_size <= _MAX_PICTURE_BYTES, f"{name}.png is too large to keep"
 
-    def take_view(self, page: Page, name: str) -> None:
-        """Only what fits the window: a page that goes on for long."""
+    def take_view(self, page: Page, name: str, *, scripts: bool = True) -> None:
+        """Only what fits the window: a page that goes on for long. Without `scripts` axe-core cannot run either."""
+        if scripts:
+            self.read(page, name)
         path = self._directory / f"{name}.png"
         page.screenshot(path=path, animations="disabled", caret="hide")
         assert path.stat().st_size <= _MAX_PICTURE_BYTES, f"{name}.png is too large to keep"
 
+    def read(self, page: Page, name: str) -> None:
+        """Nothing that WCAG 2.2 (A and AA) or axe-core's best practices forbid is on the page."""
+        page.evaluate(self._axe)
+        rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+        found = page.evaluate("tags => axe.run({runOnly: {type: 'tag', values: tags}})", rules)
+        faults = [
+            f"{fault['id']}: {node['html']} ({node['failureSummary']})"
+            for fault in found["violations"]
+            for node in fault["nodes"]
+        ]
+        assert faults == [], f"{name}: " + "\n".join(faults)
+        assert found["passes"], f"axe-core looked at nothing on {name}"
+
 
 @pytest.fixture
-def album(tmp_path: Path) -> Album:
+def album(tmp_path: Path, needs_node: str) -> Album:
     kept = os.environ.get("AAUTHLIB_PICTURES")
-    return Album(Path(kept) if kept else tmp_path / "pictures")
+    axe = (NODE_PEERS / "node_modules" / "axe-core" / "axe.min.js").read_text()
+    return Album(Path(kept) if kept else tmp_path / "pictures", axe)

@@ -120,14 +120,14 @@ def test_on_a_phone_in_the_dark_without_javascript(new_page: NewPage, world: Wor
     set_up(page, world)
     answer = propose(world)
     page.goto(page_url(answer))
-    album.take_view(page, "mission-proposal-phone-dark")
+    album.take_view(page, "mission-proposal-phone-dark", scripts=False)
     page.get_by_role("checkbox", name="WebSearch").uncheck()
     page.get_by_role("button", name="Approve", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Mission approved")
     assert world.poll(answer).status == 200
     page.goto(f"{world.ps}/missions")
     page.get_by_role("link", name="Plan a trip to Japan").click()
-    album.take_view(page, "mission-phone-dark")
+    album.take_view(page, "mission-phone-dark", scripts=False)
     box = page.locator("main").bounding_box()
     assert box is not None
     assert box["width"] <= 360
