@@ -1,0 +1,99 @@
+"""What comes of asking an access server, as values (#as-response, #auth-token-delivery)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from ...effects import Flow
+from ...errors import ProblemError
+from ...http import Fields
+from ...keys import PublicKey
+from ...tokens import AuthToken
+
+__all__ = ["Delivered", "Ended", "Expected", "PaymentRequired", "Question", "Settlement", "Waiting"]
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A clarification question (#requirement-clarification), in the access server's words."""
+
+    text: str
+    options: tuple[str, ...] = ()
+    timeout_s: float | None = None
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A terminal error, kept until the agent fetches it: it may ask another process, or this one after a restart."""
+
+    code: str
+    status: int
+    detail: str
+
+    @classmethod
+    def of(cls, error: ProblemError) -> Ended:
+        return cls(error.code, error.status, error.detail)
+
+    def error(self) -> ProblemError:
+        """The error anew."""
+        kind = type("RelayedError", (ProblemError,), {"code": self.code, "status": self.status})
+        made: ProblemError = kind(self.detail)
+        return made
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The access server has not decided."""
+
+    location: str | None = None
+    """The pending URL; `None` when the request was not taken yet and is to be sent again."""
+    pause_s: float = 0.0
+    """Not to be asked again before, in seconds."""
+    interaction_url: str | None = None
+    interaction_code: str | None = None
+    question: Question | None = None
+    approval: bool = False
+    failed: bool = False
+    """The poll brought no answer."""
+    ended: Ended | None = None
+    """It has decided, or cannot be asked any more, and this is how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A verified auth token (#auth-token-delivery)."""
+
+    token: AuthToken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What the auth token must say, all of it verified before the request was made."""
+
+    person_server: str
+    access_server: str
+    aud: str
+    sub: str
+    cnf: PublicKey
+    scope: frozenset[str]
+    account: str | None
+    mission_s256: str | None
+    not_after: float
+    """The earliest `exp` of the tokens it hangs on, Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRequired:
+    """What an access server wants paid, as it says it (#as-response)."""
+
+    access_server: str
+    headers: Fields
+    body: bytes = field(repr=False)
+
+
+class Settlement(Protocol):
+    """Settles payments that access servers require; how is out of the protocol's scope."""
+
+    def settle(self, required: PaymentRequired) -> Flow[bool]:
+        """Settle it. Returns whether it is settled; `False` ends the request as denied."""
+        ...
