@@ -80,6 +80,8 @@ class ApprovalView:
     """What the person server says of the person."""
     answers: Mapping[str, str]
     """Question to answer, as the person server passed it on."""
+    updates: tuple[str, ...]
+    """Why the request was changed since it was made, as the agent says."""
     bound_user: str | None
     """The account here whose holder confirmed the person server."""
     created_at: float
@@ -233,6 +235,7 @@ class AccessDesk(TokenEndpoint):
             in_mission=asked.mission_s256 is not None,
             claims=learned.claims,
             answers=learned.answers,
+            updates=learned.updates,
             bound_user=learned.user or await self.store.bound_user(asked.ps, resource=asked.resource, sub=asked.sub),
             created_at=exchange.pending.created_at,
             expires_at=exchange.pending.expires_at,

@@ -25,6 +25,7 @@ from ..messages.requirement import APPROVAL, CLAIMS, CLARIFICATION, INTERACTION,
 from ..store.access_records import EXCHANGE, REVOCATION, DecisionRecord, Exchange, IssuedAuthToken, Learned
 from ..tokens import PERSON_DWK
 from ..verification import SigningServer
+from .answering import learned_from_update, verify_update, with_answer, with_claims
 from .asked import Asked
 from .core import AccessServerCore
 from .deciding import PAYMENT, Outcome, evaluate
@@ -33,13 +34,6 @@ from .minting import mint
 from .verifying import verify_request
 
 __all__ = ["TokenEndpoint"]
-
-_MAX_CLAIMS_BYTES = 16_384
-_MAX_ANSWER_LENGTH = 16_384
-
-
-class _Claims(msgspec.Struct, frozen=True):
-    """The body of a POST with claims is any JSON object."""
 
 
 class TokenEndpoint(AccessServerCore):
@@ -94,7 +88,8 @@ class TokenEndpoint(AccessServerCore):
     async def answer(self, request: Request, pending_id: str) -> Response:
         """POST to a pending URL: the claims or the answer it waits for (#requirement-claims, #clarification-chat).
 
-        Answers as a poll does. Raises `InvalidRequest` when the request waits for something else.
+        Answers as a poll does. Raises `InvalidRequest` when the request waits for something else, and for an updated
+        request the errors of #resource-token-verification.
         """
         server = await self._poller(request)
         pending = await self.pending.find(pending_id, owner=server.id)
@@ -103,13 +98,29 @@ class TokenEndpoint(AccessServerCore):
         if pending.kind != EXCHANGE or not pending.waiting:
             raise InvalidRequest("This request is not waiting for an answer. Poll it with GET.")
         if pending.requirement == CLAIMS:
-            learned = _with_claims(exchange, request)
-        elif pending.requirement == CLARIFICATION:
-            learned = _with_answer(exchange, request)
+            await self.proceed(exchange, with_claims(exchange, request))
         else:
-            raise InvalidRequest(f"This request waits for {pending.requirement}, which is not answered with a POST.")
-        await self.proceed(exchange, learned)
+            body = decode_request(ClarificationAnswer, request)
+            if body.action == "updated_request":
+                await self._update(exchange, body)
+            elif pending.requirement == CLARIFICATION:
+                await self.proceed(exchange, with_answer(exchange, body))
+            else:
+                raise _not_answered(exchange)
         return await self._answer(pending_id, ps=server.id, wait_s=0)
+
+    async def _update(self, exchange: Exchange, body: ClarificationAnswer) -> None:
+        """Replace what is asked, and decide again (#updated-request). A repetition changes nothing."""
+        before = Asked.of(exchange.pending.request)
+        after = await verify_update(self, before, body)
+        if after.resource_token == before.resource_token:
+            return
+        if exchange.pending.requirement != CLARIFICATION:
+            raise _not_answered(exchange)
+        learned = learned_from_update(exchange.learned, before, after, body)
+        expires_at = min(exchange.pending.expires_at, after.not_after)
+        outcome = await evaluate(self, after, learned)
+        await self._move(exchange, learned, outcome, request=after.to_request(), expires_at=expires_at)
 
     # ------------------------------------------------------------------ for the desk and the revocations
 
@@ -233,33 +244,9 @@ class TokenEndpoint(AccessServerCore):
                 return accepted_response(location, requirement=Requirement(APPROVAL), retry_after_s=1)
 
 
-def _with_claims(exchange: Exchange, request: Request) -> Learned:
-    """What was learned, with the claims in `request`: of those that were asked for, never `sub`."""
-    decode_request(_Claims, request)
-    document: dict[str, Any] = msgspec.json.decode(request.body)
-    if "sub" in document:
-        raise InvalidRequest("sub is in the presented token and must not be among the claims.")
-    wanted = exchange.terms["claims"]
-    given = {name: value for name, value in document.items() if name in wanted and value is not None}
-    learned = exchange.learned
-    claims = {**learned.claims, **given}
-    if len(msgspec.json.encode(claims)) > _MAX_CLAIMS_BYTES:
-        raise InvalidRequest(f"The claims are longer than {_MAX_CLAIMS_BYTES} bytes.")
-    return msgspec.structs.replace(learned, claims=claims, claims_asked=(*learned.claims_asked, *wanted))
-
-
-def _with_answer(exchange: Exchange, request: Request) -> Learned:
-    answer = decode_request(ClarificationAnswer, request)
-    if answer.action == "updated_request":
-        raise InvalidRequest("Withdraw this request with DELETE and send the updated one to the token endpoint.")
-    text = answer.clarification_response
-    if answer.action != "clarification_response" or not text or len(text) > _MAX_ANSWER_LENGTH:
-        raise InvalidRequest("action is clarification_response, with the answer in a member of the same name.")
-    options = exchange.terms.get("options")
-    if options and text not in options:
-        raise InvalidRequest("The answer is none of the options.")
-    learned = exchange.learned
-    return msgspec.structs.replace(learned, answers={**learned.answers, exchange.terms["question"]: text})
+def _not_answered(exchange: Exchange) -> InvalidRequest:
+    waits_for = exchange.pending.requirement
+    return InvalidRequest(f"This request waits for {waits_for}, which is not answered with such a POST.")
 
 
 def _derived(pending_id: str, purpose: str, step: int) -> bytes:

@@ -39,6 +39,8 @@ class AccessStore(PendingStore, Protocol):
         log: Sequence[DecisionRecord] = (),
         binding: Binding | None = None,
         payment: str | None = None,
+        request: Mapping[str, Any] | None = None,
+        expires_at: float | None = None,
         now: float,
     ) -> bool: ...
     async def set_code(self, digest: str, *, step: int, handle: str, code_digest: str) -> bool: ...

@@ -28,7 +28,7 @@ from ..tokens.checks import check_askable, check_presented_token, check_resource
 from .asked import Asked, TokenRef
 from .core import AccessServerCore
 
-__all__ = ["verify_request"]
+__all__ = ["verify_presented_token", "verify_request", "verify_resource_token"]
 
 _MAX_AGENT_CLAIMS_BYTES = 16_384
 _IDENTITY_OF_AGENT = frozenset({"iss", "dwk", "jti", "iat", "exp", "nbf", "sub", "cnf", "ps", "parent_agent"})
@@ -39,8 +39,8 @@ async def verify_request(server: AccessServerCore, body: FederatedTokenRequest, 
 
     Raises `<invalid|expired|revoked>_<parameter>_token` for the token that fails, or `clock_skew`.
     """
-    resource_token = await _resource_token(server, body, ps)
-    presented, root = await _presented_token(server, body, resource_token)
+    resource_token = await verify_resource_token(server, body.resource_token, ps=ps)
+    presented, root = await verify_presented_token(server, body.presented_token, resource_token)
     agent, subagent = await _agent_tokens(server, body, resource_token, ps)
     upstream = await _upstream_token(server, body, agent, ps)
     if upstream is None and agent.ps not in (None, ps):
@@ -69,9 +69,10 @@ async def verify_request(server: AccessServerCore, body: FederatedTokenRequest, 
     )
 
 
-async def _resource_token(server: AccessServerCore, body: FederatedTokenRequest, ps: str) -> ResourceToken:
+async def verify_resource_token(server: AccessServerCore, text: str, *, ps: str) -> ResourceToken:
+    """A resource token addressed to this server that names the person server `ps`, as `verify_request` raises."""
     try:
-        token = await server.run(verify(body.resource_token, ResourceToken, now=server.clock(), policy=server.policy))
+        token = await server.run(verify(text, ResourceToken, now=server.clock(), policy=server.policy))
     except AAuthError as error:
         raise as_parameter_error(error, "resource") from error
     if token.aud != server.issuer:
@@ -86,12 +87,12 @@ async def _resource_token(server: AccessServerCore, body: FederatedTokenRequest,
     return token
 
 
-async def _presented_token(
-    server: AccessServerCore, body: FederatedTokenRequest, resource_token: ResourceToken
+async def verify_presented_token(
+    server: AccessServerCore, text: str, resource_token: ResourceToken
 ) -> tuple[PersonToken | AuthToken, TokenRef]:
-    """The presented token, and the person token it goes back to."""
+    """The presented token, and the person token it goes back to. Raises as `verify_request` does."""
     flow: Flow[PersonToken | AuthToken] = verify(
-        body.presented_token, PersonToken, AuthToken, now=server.clock(), policy=server.policy, cache=server.cache
+        text, PersonToken, AuthToken, now=server.clock(), policy=server.policy, cache=server.cache
     )
     try:
         token = await server.run(flow)

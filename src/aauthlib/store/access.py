@@ -64,11 +64,6 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
 
     async def create_pending(self, pending: Pending) -> None:
         request = pending.request
-
-        def key(name: str) -> str | None:
-            token = request.get(name)
-            return token_key(token["iss"], token["jti"]) if token else None
-
         async with self.database.transaction() as connection:
             await insert_pending(connection, pending)
             if pending.kind == EXCHANGE:
@@ -76,10 +71,7 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
                     insert(exchanges).values(
                         digest=pending.digest,
                         ps=request["ps"],
-                        presented=key("presented"),
-                        root=key("root"),
-                        resource_token=key("resource_token"),
-                        upstream=key("upstream"),
+                        **_grounds(request),
                         learned="{}",
                         terms="{}",
                         step=0,
@@ -135,12 +127,15 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
         log: Sequence[DecisionRecord] = (),
         binding: Binding | None = None,
         payment: str | None = None,
+        request: Mapping[str, Any] | None = None,
+        expires_at: float | None = None,
         now: float,
     ) -> bool:
         """What was learned, what is decided on it, and what follows, in one transaction.
 
         With `event` the request ends; otherwise it waits for `requirement` under `terms`. `payment` names a payment
-        that is thereby used up, and remembers the billing relationship. Returns `False`, having written nothing, when
+        that is thereby used up, and remembers the billing relationship. `request` replaces what is asked, which ends
+        at `expires_at`. Returns `False`, having written nothing, when
         the request moved or ended meanwhile, or the payment was used before.
         """
         digest = exchange.pending.digest
@@ -158,6 +153,8 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
                 await insert_once(connection, billing, ps=current.owner, settled_at=now)
             if binding is not None:
                 await bind(connection, binding)
+            if request is not None:
+                await _replace(connection, digest, request, expires_at or current.expires_at)
             if event is not None:
                 await advance(connection, digest, event, detail=detail, decision=decision)
             else:
@@ -318,6 +315,18 @@ async def _exchange(connection: AsyncConnection, digest: str) -> Exchange | None
         return Exchange(pending=pending, learned=Learned())
     learned = msgspec.convert(from_json(row.learned), Learned)
     return Exchange(pending=pending, learned=learned, terms=from_json(row.terms), step=row.step)
+
+
+def _grounds(request: Mapping[str, Any]) -> dict[str, str | None]:
+    """The columns by which a request is found when a token it hangs on is revoked."""
+    tokens = {name: request.get(name) for name in ("presented", "root", "resource_token", "upstream")}
+    return {name: token_key(token["iss"], token["jti"]) if token else None for name, token in tokens.items()}
+
+
+async def _replace(connection: AsyncConnection, digest: str, request: Mapping[str, Any], expires_at: float) -> None:
+    values = {"request": to_json(dict(request)), "expires_at": expires_at}
+    await connection.execute(update(pending_table).where(pending_table.c.digest == digest).values(**values))
+    await connection.execute(update(exchanges).where(exchanges.c.digest == digest).values(**_grounds(request)))
 
 
 async def _forget(connection: AsyncConnection, digest: str) -> None:

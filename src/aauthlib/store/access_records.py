@@ -46,6 +46,8 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The account here that confirmed the person server."""
     paid: bool = False
     approved_by: str | None = None
+    updates: tuple[str, ...] = ()
+    """Why the request was updated, each time, as the agent says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
