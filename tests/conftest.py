@@ -1,8 +1,9 @@
 """What every test may ask of the machine, and what happens where it is missing.
 
-A test that needs a tool takes the fixture named for it (`needs_chromium`, `needs_node`, `needs_postgres`), itself or
-through another fixture; the marker `browser` asks for Chromium too. Where the tool is missing the test is left out and
-the summary says how many were and why. In CI (CI=true) it fails instead, so that nothing goes untested in silence.
+A test that needs a tool takes the fixture named for it (`needs_chromium`, `needs_node`, `needs_postgres`,
+`needs_valkey`), itself or through another fixture; the marker `browser` asks for Chromium too. Where the tool is
+missing the test is left out and the summary says how many were and why. In CI (CI=true) it fails instead, so that
+nothing goes untested in silence.
 
 `make test` spreads the files over the processors (pytest-xdist). A file stays in one process, each process has a
 PostgreSQL database of its own, and the files that take longest are started first.
@@ -14,7 +15,7 @@ import asyncio
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ import asyncpg
 import pytest
 from hypothesis import settings
 from sqlalchemy.engine import make_url
+
+from tests.valkey_server import ValkeyServer, find_valkey, running_valkey
 
 # How long one example takes says more about the machine than about the code; the timeout of the test still holds.
 settings.register_profile("aauthlib", deadline=None)
@@ -66,6 +69,7 @@ TOOLS = {
         _postgres,
         "no PostgreSQL (install it and run `make test`, or set AAUTHLIB_TEST_POSTGRES_URL=postgresql+asyncpg://...)",
     ),
+    "needs_valkey": Tool(find_valkey, "no Valkey or Redis server (on Debian: apt-get install redis-server)"),
 }
 
 # What takes longest, first: a long file that is started last keeps one processor busy while the others have nothing.
@@ -110,6 +114,13 @@ async def _create_database(url: str, name: str) -> None:
         await administrator.execute(f"CREATE DATABASE {name}")
     finally:
         await administrator.close()
+
+
+@pytest.fixture(scope="session")
+def needs_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """A private Valkey or Redis server, one for all tests: each uses keys of its own."""
+    with running_valkey(_found("needs_valkey"), tmp_path_factory.mktemp("valkey")) as server:
+        yield server
 
 
 def _found(name: str) -> str:

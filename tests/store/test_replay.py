@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from aauthlib.errors import TemporarilyUnavailable
 from aauthlib.store.database import Database, schema
 from aauthlib.store.replay import SQLReplayCache
+from tests.valkey_server import free_port
 
 NOW = 1_800_000_000.0
 ENGINES = pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
@@ -78,3 +80,13 @@ async def test_what_was_received_survives_a_restart(tmp_path: Path) -> None:
         database = await Database.open(url)
         assert await SQLReplayCache(database).first_time("a", until=NOW + 60, now=NOW) is new
         await database.close()
+
+
+@pytest.mark.spec("#freshness-and-replay")
+async def test_while_the_database_is_away_nothing_is_new(caplog: pytest.LogCaptureFixture) -> None:
+    database = Database.connect(f"postgresql://u:hunter2@127.0.0.1:{free_port()}/name")
+    with pytest.raises(TemporarilyUnavailable, match="Sign it anew"):
+        await SQLReplayCache(database).first_time("a", until=NOW + 60, now=NOW)
+    assert "503" in caplog.text
+    assert "hunter2" not in caplog.text
+    await database.close()

@@ -34,6 +34,16 @@ app.add_typer(mission_commands.missions, name="missions")
 Dev = Annotated[
     bool, typer.Option("--dev", help="Accept http and ports on *.localhost, for trying things on this machine only.")
 ]
+Replay = Annotated[
+    str | None,
+    typer.Option(
+        "--replay",
+        metavar="URL",
+        envvar="AAUTHLIB_REPLAY",
+        help="Where received requests are remembered, so that none is served twice: valkey://, redis://, "
+        "postgresql://, sqlite:///file, memory:. Default: the database. Keep a password in the variable.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts; nothing else goes to stdout.")]
 
 
@@ -191,6 +201,7 @@ def serve_person(
         Path | None,
         typer.Option(help="TOML file of the channels people can be told by: e-mail, chat, phone."),
     ] = None,
+    replay: Replay = None,
     dev: Dev = False,
 ) -> None:
     """Run a person server: consent pages, person tokens, auth tokens."""
@@ -200,7 +211,16 @@ def serve_person(
     carry_out(
         screen,
         lambda: serve_person_server(
-            screen, issuer, database, host, port, title, organisations=organisations, channels=channels, dev=dev
+            screen,
+            issuer,
+            database,
+            host,
+            port,
+            title,
+            organisations=organisations,
+            channels=channels,
+            replay=replay,
+            dev=dev,
         ),
     )
 
@@ -216,13 +236,19 @@ def serve_provider(
         Path | None,
         typer.Option("--invitations", help="File with one invitation code a line; without it anyone may enrol."),
     ] = None,
+    replay: Replay = None,
     dev: Dev = False,
 ) -> None:
     """Run an agent provider: enrolment, refresh, sub-agents."""
     from .serve import serve_agent_provider
 
     screen = Screen()
-    carry_out(screen, lambda: serve_agent_provider(screen, issuer, database, host, port, title, invitation_file, dev))
+    carry_out(
+        screen,
+        lambda: serve_agent_provider(
+            screen, issuer, database, host, port, title, invitation_file, replay=replay, dev=dev
+        ),
+    )
 
 
 @serve.command("access")
@@ -244,6 +270,7 @@ def serve_access(
         Path | None,
         typer.Option(help="Append every request to this file for `aauth policy test`; it holds identity claims."),
     ] = None,
+    replay: Replay = None,
     dev: Dev = False,
 ) -> None:
     """Run an access server: an organisation's policy decides about its resources."""
@@ -253,7 +280,18 @@ def serve_access(
     carry_out(
         screen,
         lambda: serve_access_server(
-            screen, issuer, policy_file, database, host, port, title, trust or (), resource or (), record, dev
+            screen,
+            issuer,
+            policy_file,
+            database,
+            host,
+            port,
+            title,
+            trust or (),
+            resource or (),
+            record,
+            replay=replay,
+            dev=dev,
         ),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -13,17 +12,14 @@ from ..identifiers import server_identifier
 from ..messages.metadata import AgentProviderMetadata
 from ..person.channels import read_channels
 from ..person.organisation_settings import read_organisations
-from ..provider import AgentProvider, InvitationCodes
-from ..store.database import Database
-from ..store.provider import SQLProviderStore
-from ..store.replay import SQLReplayCache
-from ..transport import AsyncWire
+from ..provider import InvitationCodes
+from ..store.replays import shown_replay_url
 from ..web.person import build_person_app
-from ..web.provider import build_provider_app
+from ..web.provider import open_provider_app
 from .screen import Screen, safe
 from .serving import Running, serve_one
 
-__all__ = ["serve_agent_provider", "serve_person_server"]
+__all__ = ["say_stores", "serve_agent_provider", "serve_person_server"]
 
 
 def serve_person_server(
@@ -36,6 +32,7 @@ def serve_person_server(
     *,
     organisations: Path | None,
     channels: Path | None,
+    replay: str | None,
     dev: bool,
 ) -> int:
     """Run a person server until it is stopped."""
@@ -43,9 +40,17 @@ def serve_person_server(
     offered = read_channels(channels) if channels is not None else []
 
     async def main() -> None:
-        app = await build_person_app(database, issuer, dev=dev, name=title, organisations=tenants, channels=offered)
+        app = await build_person_app(
+            database,
+            issuer,
+            dev=dev,
+            name=title,
+            organisations=tenants,
+            channels=offered,
+            replay_url=replay,
+        )
         screen.say(f"[bold]Person server[/] {safe(issuer)}, on http://{host}:{port}")
-        screen.say(f"  data: {safe(_shown(database))}")
+        say_stores(screen, database, replay)
         if app.setup_code is not None:
             screen.say(f"  First run: make your account at {safe(issuer)}/ with this set-up code: {app.setup_code}")
         elif await app.accounts.first_run():
@@ -68,6 +73,8 @@ def serve_agent_provider(
     port: int,
     title: str | None,
     invitation_file: Path | None,
+    *,
+    replay: str | None,
     dev: bool,
 ) -> int:
     """Run an agent provider until it is stopped."""
@@ -80,30 +87,29 @@ def serve_agent_provider(
         gate = InvitationCodes(codes)
 
     async def main() -> None:
-        opened = await Database.open(database)
-        wire = AsyncWire.open(dev=dev)
-        try:
-            provider = AgentProvider(
-                issuer,
-                store=SQLProviderStore(opened),
-                wire=wire,
-                clock=time.time,
-                dev=dev,
-                metadata=AgentProviderMetadata(issuer=issuer, name=title),
-                gate=gate,
-                replay=SQLReplayCache(opened),
-            )
-            screen.say(f"[bold]Agent provider[/] {safe(issuer)}, on http://{host}:{port}")
-            screen.say(f"  data: {safe(_shown(database))}")
-            screen.say("  Enrolment needs an invitation." if gate else "  Anybody may enrol; see --invitations.")
-            _proxy_hint(screen, issuer, dev)
-            await serve_one(Running(build_provider_app(provider), host, port), lambda: _listening(screen))
-        finally:
-            await wire.aclose()
-            await opened.close()
+        app = await open_provider_app(
+            database,
+            issuer,
+            dev=dev,
+            metadata=AgentProviderMetadata(issuer=issuer, name=title),
+            gate=gate,
+            replay_url=replay,
+        )
+        screen.say(f"[bold]Agent provider[/] {safe(issuer)}, on http://{host}:{port}")
+        say_stores(screen, database, replay)
+        screen.say("  Enrolment needs an invitation." if gate else "  Anybody may enrol; see --invitations.")
+        _proxy_hint(screen, issuer, dev)
+        await serve_one(Running(app, host, port), lambda: _listening(screen))
 
     server_identifier(issuer, dev=dev)
     return _run(main())
+
+
+def say_stores(screen: Screen, database: str, replay: str | None) -> None:
+    """Say where the data are and, if elsewhere, where received requests are remembered; without passwords."""
+    screen.say(f"  data: {safe(_shown(database))}")
+    if replay is not None:
+        screen.say(f"  received requests: {safe(shown_replay_url(replay))}")
 
 
 def _shown(database: str) -> str:

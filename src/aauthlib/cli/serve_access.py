@@ -17,6 +17,7 @@ from ..errors import ConfigurationError
 from ..identifiers import server_identifier
 from ..web.access import build_access_app
 from .screen import Screen, safe
+from .serve import say_stores
 from .serving import Running, serve_one
 
 __all__ = ["parse_trust", "serve_access_server"]
@@ -33,6 +34,8 @@ def serve_access_server(
     trusted: Sequence[str],
     resources: Sequence[str],
     record: Path | None,
+    *,
+    replay: str | None,
     dev: bool,
 ) -> int:
     """Run an access server until it is stopped."""
@@ -52,8 +55,10 @@ def serve_access_server(
             trust=trust,
             resources=guarded or None,
             on_decision=_recorder(record) if record is not None else None,
+            replay_url=replay,
         )
         screen.say(f"[bold]Access server[/] {safe(issuer)}, on http://{host}:{port}")
+        say_stores(screen, database, replay)
         screen.say(f"  policy: {safe(str(policy_file))}, version {safe(policy.version)}; read again when it changes")
         known = ", ".join(trust.person_servers) or "none; every one is met as a stranger"
         screen.say(f"  person servers known in advance: {safe(known)}")

@@ -15,12 +15,25 @@ from ..errors import InvalidSignature
 from ..keys import PublicKey
 from .verifying import DEFAULT_WINDOW_S, SignedRequest
 
-__all__ = ["REPLAYED", "MemoryReplayCache", "ReplayCache", "is_state_changing", "refuse_replay", "replay_digest"]
+__all__ = [
+    "CANNOT_TELL",
+    "REPLAYED",
+    "MemoryReplayCache",
+    "ReplayCache",
+    "is_state_changing",
+    "refuse_replay",
+    "replay_digest",
+]
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 REPLAYED = (
     "This very request was received before. To send it once more, sign it anew with another created, or add a nonce "
     "to the signature."
+)
+#: Of a `ReplayCache` that is away. A client that sent the same once more could be told that it had sent it before.
+CANNOT_TELL = (
+    "This server cannot tell just now whether the request was received before, so it did nothing. Sign it anew and try "
+    "again in a few seconds."
 )
 
 
@@ -28,7 +41,10 @@ class ReplayCache(Protocol):
     """Remembers requests for as long as they could be replayed."""
 
     async def first_time(self, digest: str, *, until: float, now: float) -> bool:
-        """Remember `digest` until `until`, and say whether it was new. Of concurrent callers exactly one is told so."""
+        """Remember `digest` until `until`, and say whether it was new. Of concurrent callers exactly one is told so.
+
+        Raises `TemporarilyUnavailable` when it cannot tell, so that nothing is served on a guess.
+        """
         ...
 
 
@@ -79,7 +95,8 @@ async def refuse_replay(
     """Remember a verified, state-changing request; raise `InvalidSignature` if it came before.
 
     Call it only after the signature verified, so that nobody else's requests take room. `window_s` is the one that
-    `created` was held against. Without a `cache`, and for requests that change nothing, it does nothing.
+    `created` was held against. Without a `cache`, and for requests that change nothing, it does nothing. Raises
+    `TemporarilyUnavailable` when the cache cannot tell.
     """
     if cache is None or not is_state_changing(signed.request.method):
         return

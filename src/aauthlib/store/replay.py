@@ -6,15 +6,22 @@ reads them: a digest and a time.
 
 from __future__ import annotations
 
+import logging
+
 from sqlalchemy import Column, Float, String, Table, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..errors import TemporarilyUnavailable
+from ..httpsig.replay import CANNOT_TELL
 from .database import Database, schema
 
 __all__ = ["SQLReplayCache"]
 
 _FORGET_EVERY_S = 30.0
+
+_log = logging.getLogger("aauthlib.store")
 
 _requests = Table(
     "received_requests",
@@ -36,7 +43,14 @@ class SQLReplayCache:
         self._forgot_at = 0.0
 
     async def first_time(self, digest: str, *, until: float, now: float) -> bool:
-        """See `httpsig.ReplayCache`."""
+        """See `httpsig.ReplayCache`. Raises `TemporarilyUnavailable` when the database cannot be used."""
+        try:
+            return await self._insert(digest, until, now)
+        except (OSError, SQLAlchemyError) as error:
+            _log.error("received requests cannot be written down (%s): answered with 503", type(error).__name__)
+            raise TemporarilyUnavailable(CANNOT_TELL) from error
+
+    async def _insert(self, digest: str, until: float, now: float) -> bool:
         dialect = sqlite if self._database.is_sqlite else postgresql
         async with self._database.transaction() as connection:
             inserted = await connection.execute(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +30,7 @@ from ..messages.metadata import dump_metadata
 from ..store.access import SQLAccessStore
 from ..store.access_people import SQLAccessPeople
 from ..store.database import Database
-from ..store.replay import SQLReplayCache
+from ..store.replays import replay_cache_of_server
 from ..tokens import ACCESS_DWK
 from ..transport import AsyncWire
 from ..transport.telling import telling
@@ -116,15 +116,14 @@ class AccessApp:
     database: Database = field(repr=False)
     wire: AsyncWire = field(repr=False)
     _asgi: ASGIApp = field(repr=False)
+    _closing: AsyncExitStack = field(repr=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._asgi(scope, receive, send)
 
     async def aclose(self) -> None:
         """Close the database and the connections; the end of the app's lifespan does it too."""
-        await self.server.aclose()
-        await self.wire.aclose()
-        await self.database.close()
+        await self._closing.aclose()
 
 
 async def build_access_app(
@@ -140,6 +139,7 @@ async def build_access_app(
     setup_code_required: bool | None = None,
     sign_in: SignIn | None = None,
     page_secret: bytes | None = None,
+    replay_url: str | None = None,
     **settings: Any,
 ) -> AccessApp:
     """Open the access server `issuer` on `database_url`.
@@ -150,14 +150,18 @@ async def build_access_app(
 
     An application that has accounts of its own gives `sign_in` instead, and has one page, for confirming; `page_secret`
     signs its cookies; give the same one to every process. Without either no policy can demand an interaction.
-    `settings` go to `AccessServer.open`. Raises `InvalidIdentifier` or `ConfigurationError`.
+
+    `replay_url` is where received requests are remembered (`store.replays.open_replay_cache`), by default
+    `database_url`. `settings` go to `AccessServer.open`. Raises `InvalidIdentifier` or `ConfigurationError`.
     """
     server_identifier(issuer, dev=dev)
     if accounts and sign_in is not None:
         raise ConfigurationError("People sign in with accounts of this server or with sign_in, not with both.")
-    database = await Database.open(database_url)
-    carrier = wire if wire is not None else AsyncWire.open(dev=dev, clock=clock)
-    try:
+    async with AsyncExitStack() as opening:
+        database = await Database.open(database_url)
+        opening.push_async_callback(database.close)
+        replay = await replay_cache_of_server(replay_url, database, opening, given=settings.pop("replay", None))
+        carrier = wire if wire is not None else AsyncWire.open(dev=dev, clock=clock)
         server = await AccessServer.open(
             issuer=issuer,
             store=SQLAccessStore(database),
@@ -166,7 +170,8 @@ async def build_access_app(
             clock=clock,
             dev=dev,
             interactive=accounts or sign_in is not None,
-            **{"replay": SQLReplayCache(database), **settings},
+            replay=replay,
+            **settings,
         )
         own = Accounts(SQLAccessPeople(database), issuer=issuer, clock=clock, passwords=passwords) if accounts else None
         people = invitation = setup_code = None
@@ -175,17 +180,15 @@ async def build_access_app(
             invitation = await people.start()
             required = (not dev) if setup_code_required is None else setup_code_required
             setup_code = await new_setup_code(own, required=required, random_below=secrets.randbelow)
-    except BaseException:
-        await database.close()
-        raise
+        opening.push_async_callback(carrier.aclose)
+        opening.push_async_callback(server.aclose)
+        closing = opening.pop_all()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with telling(server.tell_again):
             yield
-        await server.aclose()
-        await carrier.aclose()
-        await database.close()
+        await closing.aclose()
 
     page = BindingPage(server, sign_in, secret=page_secret) if sign_in is not None else None
     pages = (
@@ -196,4 +199,4 @@ async def build_access_app(
     asgi = Starlette(routes=[*access_routes(server, page=page), *pages], lifespan=lifespan)
     # Redirects to add or drop a slash would be built from the Host header.
     asgi.router.redirect_slashes = False
-    return AccessApp(server, own, people, setup_code, invitation, database, carrier, asgi)
+    return AccessApp(server, own, people, setup_code, invitation, database, carrier, asgi, closing)

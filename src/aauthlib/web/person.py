@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,7 @@ from ..store.accounts import SQLAccountStore
 from ..store.database import Database
 from ..store.organisations import SQLOrganisationStore
 from ..store.person import SQLPersonStore
-from ..store.replay import SQLReplayCache
+from ..store.replays import replay_cache_of_server
 from ..transport import AsyncWire
 from ..transport.telling import telling
 from .account_pages.site import new_setup_code
@@ -56,15 +56,14 @@ class PersonApp:
     invitations: Mapping[str, str] = field(repr=False)
     """By tenant: what makes whoever opens `/join/{...}` the first administrator of an organisation that has none."""
     _asgi: ASGIApp = field(repr=False)
+    _closing: AsyncExitStack = field(repr=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._asgi(scope, receive, send)
 
     async def aclose(self) -> None:
         """Close the database and the connections; the end of the app's lifespan does it too."""
-        await self.server.aclose()
-        await self.wire.aclose()
-        await self.database.close()
+        await self._closing.aclose()
 
 
 async def build_person_app(
@@ -80,6 +79,7 @@ async def build_person_app(
     organisations: Mapping[str, OrganisationSettings] | None = None,
     random_below: Callable[[int], int] = secrets.randbelow,
     channels: Iterable[Channel] = (),
+    replay_url: str | None = None,
     **server_options: Any,
 ) -> PersonApp:
     """Open the person server `issuer` on `database_url`.
@@ -87,14 +87,17 @@ async def build_person_app(
     `dev` is the development profile. `setup_code_required` asks whoever makes the first account for the code this
     process prints; by default everywhere but in the development profile, which only this machine reaches.
     `organisations` are those of its people, by tenant. `channels` are what people can be told by beside their browsers;
-    while the app's lifespan lasts it tells them. `server_options` go to `PersonServer.open`. Raises `InvalidIdentifier`
-    or `ConfigurationError`.
+    while the app's lifespan lasts it tells them. `replay_url` is where received requests are remembered
+    (`store.replays.open_replay_cache`), by default `database_url`. `server_options` go to `PersonServer.open`. Raises
+    `InvalidIdentifier` or `ConfigurationError`.
     """
     server_identifier(issuer, dev=dev)
-    database = await Database.open(database_url)
-    carrier = wire if wire is not None else AsyncWire.open(dev=dev, clock=clock)
-    store = SQLPersonStore(database)
-    try:
+    async with AsyncExitStack() as opening:
+        database = await Database.open(database_url)
+        opening.push_async_callback(database.close)
+        replay = await replay_cache_of_server(replay_url, database, opening, given=server_options.pop("replay", None))
+        carrier = wire if wire is not None else AsyncWire.open(dev=dev, clock=clock)
+        store = SQLPersonStore(database)
         server = await PersonServer.open(
             issuer=issuer,
             store=store,
@@ -102,7 +105,8 @@ async def build_person_app(
             clock=clock,
             dev=dev,
             name=name,
-            **{"replay": SQLReplayCache(database), **server_options},
+            replay=replay,
+            **server_options,
         )
         accounts = Accounts(SQLAccountStore(database), issuer=issuer, clock=clock, passwords=passwords)
         check_organisations(organisations or {}, dev=dev)
@@ -115,17 +119,15 @@ async def build_person_app(
         )
         required = (not dev) if setup_code_required is None else setup_code_required
         setup_code = await new_setup_code(accounts, required=required, random_below=random_below)
-    except BaseException:
-        await database.close()
-        raise
+        opening.push_async_callback(carrier.aclose)
+        opening.push_async_callback(server.aclose)
+        closing = opening.pop_all()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with telling(server.tell_again), telling(notifier.send_due, every_s=NOTIFY_EVERY_S):
             yield
-        await server.aclose()
-        await carrier.aclose()
-        await database.close()
+        await closing.aclose()
 
     notifier = Notifier(server, store, channels=channels, clock=clock, random_below=random_below)
     pages = person_page_routes(
@@ -134,4 +136,4 @@ async def build_person_app(
     asgi = Starlette(routes=[*person_routes(server), *pages], lifespan=lifespan)
     # Redirects to add or drop a slash would be built from the Host header.
     asgi.router.redirect_slashes = False
-    return PersonApp(server, accounts, notifier, tenants, database, carrier, setup_code, invitations, asgi)
+    return PersonApp(server, accounts, notifier, tenants, database, carrier, setup_code, invitations, asgi, closing)

@@ -7,22 +7,32 @@ number, name or key of any install, and nothing that a request carries.
 from __future__ import annotations
 
 import hashlib
+import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 
+from ..effects import Clock
 from ..errors import NotFound
 from ..http import Fields, Request, Response
+from ..identifiers import server_identifier
 from ..messages.metadata import dump_metadata
 from ..provider import AgentProvider
 from ..provider.provider import ENROLLMENT_PATH, JWKS_PATH, REFRESH_PATH, SUBAGENT_PATH
+from ..store.database import Database
+from ..store.provider import SQLProviderStore
+from ..store.replays import replay_cache_of_server
 from ..tokens import AGENT_DWK
+from ..transport import AsyncWire
 from .asgi import ASGIApp, Receive, Scope, Send, endpoint
 
-__all__ = ["build_provider_app"]
+__all__ = ["ProviderApp", "build_provider_app", "open_provider_app"]
 
 #: Seconds a cache may keep the documents; shorter than a new key is published before it signs.
 _DOCUMENT_MAX_AGE_S = 300
@@ -55,8 +65,64 @@ _CALLBACK_OTHER = (
 )
 
 
-def build_provider_app(provider: AgentProvider) -> ASGIApp:
-    """The ASGI app of `provider`, to be served at the root of its issuer."""
+@dataclass(frozen=True, slots=True)
+class ProviderApp:
+    """The app, and what it is made of."""
+
+    provider: AgentProvider
+    database: Database = field(repr=False)
+    wire: AsyncWire = field(repr=False)
+    _asgi: ASGIApp = field(repr=False)
+    _closing: AsyncExitStack = field(repr=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._asgi(scope, receive, send)
+
+    async def aclose(self) -> None:
+        """Close the database and the connections; the end of the app's lifespan does it too."""
+        await self._closing.aclose()
+
+
+async def open_provider_app(
+    database_url: str,
+    issuer: str,
+    *,
+    dev: bool = False,
+    clock: Clock = time.time,
+    wire: AsyncWire | None = None,
+    replay_url: str | None = None,
+    **settings: Any,
+) -> ProviderApp:
+    """Open the agent provider `issuer` on `database_url`, in the event loop that serves it.
+
+    `dev` is the development profile. `replay_url` is where received requests are remembered
+    (`store.replays.open_replay_cache`), by default `database_url`. `settings` go to `AgentProvider`. Raises
+    `InvalidIdentifier` or `ConfigurationError`.
+    """
+    server_identifier(issuer, dev=dev)
+    async with AsyncExitStack() as opening:
+        database = await Database.open(database_url)
+        opening.push_async_callback(database.close)
+        replay = await replay_cache_of_server(replay_url, database, opening, given=settings.pop("replay", None))
+        carrier = wire if wire is not None else AsyncWire.open(dev=dev, clock=clock)
+        provider = AgentProvider(
+            issuer, store=SQLProviderStore(database), wire=carrier, clock=clock, dev=dev, replay=replay, **settings
+        )
+        opening.push_async_callback(carrier.aclose)
+        closing = opening.pop_all()
+    asgi = build_provider_app(provider, on_shutdown=closing.aclose)
+    return ProviderApp(provider, database, carrier, asgi, closing)
+
+
+async def _nothing() -> None:
+    return
+
+
+def build_provider_app(provider: AgentProvider, *, on_shutdown: Callable[[], Awaitable[None]] = _nothing) -> ASGIApp:
+    """The ASGI app of `provider`, to be served at the root of its issuer.
+
+    `on_shutdown` is awaited when its lifespan ends. See `open_provider_app` for a provider with all it needs.
+    """
 
     async def metadata(request: Request) -> Response:
         return _document(dump_metadata(provider.metadata()))
@@ -82,29 +148,35 @@ def build_provider_app(provider: AgentProvider) -> ASGIApp:
             "/callback": endpoint(issuer, GET=callback),
         },
         otherwise=endpoint(issuer, GET=_not_found, POST=_not_found),
+        on_shutdown=on_shutdown,
     )
 
 
 class _Paths:
     """One app for each exact path."""
 
-    def __init__(self, apps: Mapping[str, ASGIApp], *, otherwise: ASGIApp) -> None:
-        self._apps, self._otherwise = apps, otherwise
+    def __init__(
+        self, apps: Mapping[str, ASGIApp], *, otherwise: ASGIApp, on_shutdown: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._apps, self._otherwise, self._on_shutdown = apps, otherwise, on_shutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await _lifespan(receive, send, self._on_shutdown)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
         else:
             await self._apps.get(scope["path"], self._otherwise)(scope, receive, send)
 
 
-async def _lifespan(receive: Receive, send: Send) -> None:
+async def _lifespan(receive: Receive, send: Send, on_shutdown: Callable[[], Awaitable[None]]) -> None:
     while True:
         message = await receive()
+        ends = message["type"] == "lifespan.shutdown"
+        if ends:
+            await on_shutdown()
         await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
+        if ends:
             return
 
 
