@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 
-from aauthlib.access import AccessServer, Allow, AskClaims, CallablePolicy, Deny, NeedInteraction
+from aauthlib.access import AccessServer, Allow, AskClaims, CallablePolicy, Deny, NeedApproval, NeedInteraction
 from aauthlib.effects import Send
-from aauthlib.errors import ProblemError
+from aauthlib.errors import ProblemError, Revoked, RevokedResourceToken
 from aauthlib.http import Response
+from aauthlib.resource import MemoryResourceStore, Resource
 from aauthlib.store.access import SQLAccessStore
 from aauthlib.store.database import Database
 from aauthlib.tokens import AuthToken, PersonToken
 from aauthlib.transport import AsyncWire
 from aauthlib.web.access import access_routes
+from aauthlib.web.person_api import person_routes
 from tests.person import parties as person
 from tests.resource.world import World as ResourceWorld
 from tests.resource.world import call
@@ -48,8 +51,6 @@ async def policy() -> Deciding:
 @pytest.fixture
 async def server(tmp_path: Path, policy: Deciding) -> AsyncIterator[tuple[person.World, AccessServer]]:
     """A person server and an access server that reach each other."""
-    from starlette.applications import Starlette
-
     async with person.open_world(tmp_path) as world:
         database = await Database.open(f"sqlite:///{tmp_path}/as.db")
         wire = AsyncWire(world.network, world.directory, sleep=no_sleep)
@@ -165,3 +166,45 @@ async def test_the_resource_takes_its_access_servers_tokens_until_it_revokes_the
     refused = await calendar.get("/private", token.raw)
     assert refused.status == 401
     assert "revoked_jwt" in (refused.headers.get("signature-error") or "")
+
+
+@pytest.mark.spec("#who-revokes-what", "#revocation-cascade", "#polling-error-codes")
+async def test_a_resource_withdraws_its_resource_token_at_both_servers(
+    server: tuple[person.World, AccessServer], policy: Deciding
+) -> None:
+    world, access = server
+    policy.decide = lambda facts: NeedApproval("the boss")
+    to_access, api = world.network.send, Starlette(routes=person_routes(world.server))
+
+    async def send(effect: Send) -> Response:
+        return await (call(api, effect.request) if effect.request.origin == person.PS else to_access(effect))
+
+    world.network.send = send  # type: ignore[method-assign]
+    document = {"issuer": person.PS, "jwks_uri": person.PS + "/jwks.json"}
+    world.directory._metadata[person.PS] = document | {
+        "auth_token_endpoint": person.PS + "/auth-token",
+        "person_token_endpoint": person.PS + "/person-token",
+        "revocation_endpoint": person.PS + "/revocation",
+    }
+    calendar = Resource(
+        issuer=CALENDAR,
+        wire=world.wire,
+        store=MemoryResourceStore(world.clock),
+        signing_key=world.server_keys[CALENDAR],
+        access_server=AS,
+        clock=world.clock,
+    )
+    agent = world.agent()
+    presented = await agent.person_token()
+    first, second = (person.resource_token(world, presented, access_server=AS) for _ in range(2))
+    waiting = await agent.ask_auth_token(first, presented)
+    await person.approve(world, waiting)
+    assert (await agent.poll(waiting)).status == 202
+    assert len(await access.approvals()) == 1
+    for text in (first, second):
+        assert await calendar.withdraw(text) == {AS: "recorded", person.PS: "recorded"}
+    assert await access.approvals() == []
+    with pytest.raises(Revoked, match="resource"):
+        await agent.poll(waiting)
+    with pytest.raises(RevokedResourceToken):
+        await agent.ask_auth_token(second, presented)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from aauthlib import errors, jws
 from aauthlib.access import NeedApproval
+from aauthlib.http import Fields, Request
+from aauthlib.httpsig import JWKSURI, sign
 from aauthlib.keys import SigningKey
 from aauthlib.tokens import AuthToken, PersonToken, ResourceToken
 
@@ -284,3 +287,17 @@ async def test_text_that_is_no_token_is_an_error_of_its_parameter(world: World, 
 
 def test_the_kinds_of_tokens_are_told_apart_by_type() -> None:
     assert len({kind.typ for kind in (PersonToken, AuthToken, ResourceToken)}) == 3
+
+
+@pytest.mark.spec("#covered-components", "#revocation-request")
+@pytest.mark.parametrize("endpoint", ["auth_token", "revoke"])
+async def test_a_body_that_the_signature_does_not_cover_is_refused(world: World, endpoint: str) -> None:
+    body = world.bundle() if endpoint == "auth_token" else {"jti": "x", "exp": int(world.clock() + 60)}
+    url = AS + ("/auth-token" if endpoint == "auth_token" else "/revocation")
+    key = world.server_keys[PS]
+    request = Request("POST", url, Fields({"content-type": "application/json"}), msgspec.json.encode(body))
+    named = JWKSURI(PS, "aauth-person.json", key.kid)
+    bare = sign(request, key, named, created=int(world.clock()), cover_body=False)
+    with pytest.raises(errors.InvalidInput) as caught:
+        await getattr(world.server, endpoint)(bare)
+    assert {"content-digest", "content-type"} <= set(caught.value.required_input)

@@ -431,3 +431,15 @@ async def test_every_agent_token_a_bound_agent_presents_is_on_record(world: Worl
     await agent.cancel(waiting)
     await revoke(world, AP, agent.token_jti)
     assert [msgspec.json.decode(request.body)["jti"] for request in world.network.sent] == [token.jti]
+
+
+@pytest.mark.spec("#covered-components", "#revocation-request")
+async def test_a_body_that_the_signature_does_not_cover_is_refused(world: World) -> None:
+    key = world.server_keys[AP]
+    body = msgspec.json.encode({"jti": "x", "exp": int(world.clock() + 60)})
+    request = Request("POST", ENDPOINT, Fields({"content-type": "application/json"}), body)
+    named = JWKSURI(AP, "aauth-agent.json", key.kid)
+    bare = sign(request, key, named, created=int(world.clock()), cover_body=False)
+    with pytest.raises(errors.InvalidInput) as caught:
+        await world.server.revoke(bare)
+    assert {"content-digest", "content-type"} <= set(caught.value.required_input)

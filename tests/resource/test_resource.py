@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from aauthlib.errors import ConfigurationError
+from aauthlib.errors import ConfigurationError, TokenInvalid
 from aauthlib.keys import SigningKey
 from aauthlib.messages.headers import parse_signature_error
 from aauthlib.resource import Policy, Route, authorized, managed
 from aauthlib.tokens import AGENT_DWK, PERSON_DWK
 from aauthlib.verification import Level
-from tests.resource.world import AGENT, AP, AS, PERSON, PS, RESOURCE, World, requirement_of
+from tests.resource.world import AGENT, AP, AS, PERSON, PS, RESOURCE, Clock, World, requirement_of
 
 
 def code_of(response: object) -> str | None:
@@ -568,3 +568,18 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, str]) -> None
     world = World()
     with pytest.raises(ConfigurationError):
         Resource(**{"issuer": RESOURCE, "wire": world.wire, "store": MemoryResourceStore(Clock()), **settings})  # type: ignore[arg-type]
+
+
+@pytest.mark.spec("#who-revokes-what")
+async def test_each_resource_token_is_told_and_only_ones_own_is_withdrawn() -> None:
+    clock, told = Clock(), list[str]()
+    world = World(clock=clock, on_resource_token=told.append)
+    response = await world.get("/private", world.person_token())
+    (text,) = told
+    assert (await world.read_resource_token(response)).raw == text
+    assert await world.resource.withdraw(text) == {PS: "revocation_unsupported"}
+    other = World(clock=clock, issuer="https://other.example")
+    with pytest.raises(TokenInvalid):
+        await other.resource.withdraw(text)
+    clock.now += 301
+    assert await world.resource.withdraw(text) == {}, "nobody takes it any more"

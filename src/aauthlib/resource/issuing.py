@@ -60,6 +60,7 @@ class ResourceTokens:
     scopes: Mapping[str, str]
     access_server: str | None
     account_holder: AccountHolder | None
+    on_issued: Callable[[str], None] | None
     random_bytes: Callable[[int], bytes]
 
     async def issue(self, caller: Caller, scopes: tuple[str, ...], account: str | None) -> ResourceTokenIssued:
@@ -94,6 +95,8 @@ class ResourceTokens:
             account=account,
             lifetime_s=lifetime_s,
         )
+        if self.on_issued is not None:
+            self.on_issued(text)
         return ResourceTokenIssued(text, now + lifetime_s, scopes)
 
     def _stepped_up(self, caller: Caller, scopes: tuple[str, ...], account: str | None) -> tuple[str, ...]:

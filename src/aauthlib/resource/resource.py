@@ -50,6 +50,7 @@ from .ratelimit import Limit, RateLimiter
 from .revocations import accept_revocation
 from .sessions import SessionPolicy, Sessions, presented_session
 from .storage import ResourceStore
+from .withdrawing import withdraw
 
 __all__ = ["Execute", "Resource"]
 
@@ -70,8 +71,8 @@ class Resource:
     person server grants access. `algorithms` are accepted of keys and tokens, `schemes` of `Signature-Key`; `x509`,
     `self-jwt` and `cached` are off by default and need their part of `scheme_support`. `replay` remembers
     state-changing requests so that a captured one cannot be sent again within the signature window
-    (#freshness-and-replay); by default nothing is remembered. Raises `ConfigurationError` for settings that cannot
-    work.
+    (#freshness-and-replay); by default nothing is remembered. `on_resource_token` is told each resource token as it is
+    issued, for an application that may `withdraw` it. Raises `ConfigurationError` for settings that cannot work.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Resource:
         sessions: SessionPolicy | None = None,
         held: HeldPolicy | None = None,
         replay: ReplayCache | None = None,
+        on_resource_token: Callable[[str], None] | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         try:
@@ -183,6 +185,7 @@ class Resource:
             scopes=self.scopes,
             access_server=access_server,
             account_holder=account_holder,
+            on_issued=on_resource_token,
             random_bytes=random_bytes,
         )
         self._sessions = Sessions(store, clock=clock, policy=sessions or SessionPolicy(), random_bytes=random_bytes)
@@ -221,6 +224,23 @@ class Resource:
         """The keys its resource tokens verify with."""
         own = [] if self._signing_key is None else [self._signing_key]
         return JWKS.of(*own, *self._further_keys)
+
+    async def withdraw(self, resource_token: str) -> dict[str, str]:
+        """Take back a resource token: nothing is issued for it any more, what waits for it ends (#who-revokes-what).
+
+        Returns how telling each server that could redeem it ended: `recorded`, `revocation_unsupported` or
+        `revocation_unavailable`. Raises `TokenInvalid` for a token of another resource.
+        """
+        if self._signing_key is None:
+            raise ConfigurationError("This resource has no signing_key, so it has issued no resource token.")
+        return await withdraw(
+            resource_token,
+            issuer=self.issuer,
+            key=self._signing_key,
+            wire=self._callers.wire,
+            clock=self.clock,
+            dev=self.dev,
+        )
 
     @property
     def invitation(self) -> list[tuple[str, str]]:
