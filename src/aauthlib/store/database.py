@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from .sqlite import sqlite_creator
 from .upgrading import SchemaState, upgrade_schema
 
 __all__ = ["Database", "from_json", "schema", "to_json"]
@@ -69,7 +70,7 @@ class Database:
             parsed = parsed.set(drivername="sqlite+aiosqlite")
             if parsed.database and parsed.database != ":memory:":
                 _create_file(Path(parsed.database))
-            engine = create_async_engine(parsed, hide_parameters=True)
+            engine = create_async_engine(parsed, async_creator=sqlite_creator(parsed), hide_parameters=True)
             _configure_sqlite(engine)
         else:
             engine = create_async_engine(
@@ -83,7 +84,9 @@ class Database:
             return await upgrade_schema(self)
         await self._first_connection()
         # A table is changed by making it anew, which must not delete what refers to the old one.
-        migrating = create_async_engine(self.engine.url, hide_parameters=True, poolclass=NullPool)
+        url = self.engine.url
+        creator = sqlite_creator(url)
+        migrating = create_async_engine(url, async_creator=creator, hide_parameters=True, poolclass=NullPool)
         _configure_sqlite(migrating, foreign_keys=False)
         return await upgrade_schema(self, migrating=migrating)
 
@@ -137,7 +140,7 @@ def _configure_sqlite(engine: AsyncEngine, *, foreign_keys: bool = True) -> None
 
     @event.listens_for(engine.sync_engine, "begin")
     def on_begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.connection.driver_connection.begin()
 
 
 def to_json(value: object) -> str:
