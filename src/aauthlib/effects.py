@@ -17,6 +17,7 @@ import msgspec
 from .http import Request
 
 __all__ = [
+    "Admit",
     "Answer",
     "Clock",
     "Direct",
@@ -46,6 +47,16 @@ class Send:
     max_body_bytes: int = 1_048_576
     discovery: bool = False
     """A fetch of metadata or keys, unsigned, subject to the strictest bounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Apply egress admission to a URL that somebody else is going to call, such as a person's browser.
+
+    Answered with `None`; failure is `EgressRefused`, or `TransportError` where the host cannot be resolved.
+    """
+
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +161,7 @@ class Report:
 #: What a directory answers.
 Find: TypeAlias = FindKey | FindKeyAt | FindCertificates | FindMetadata
 
-Effect: TypeAlias = Send | Sleep | Find | Direct | Answer | Report
+Effect: TypeAlias = Send | Admit | Sleep | Find | Direct | Answer | Report
 
 _T = TypeVar("_T")
 

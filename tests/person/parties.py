@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from aauthlib.discovery import StaticDirectory, TransportError
+from aauthlib.discovery import EgressRefused, StaticDirectory, TransportError
 from aauthlib.effects import Flow, Send
 from aauthlib.http import Fields, Request, Response
 from aauthlib.httpsig import JWKSURI, JWT, sign
@@ -56,6 +56,12 @@ class Network:
     def __init__(self) -> None:
         self.sent: list[Request] = []
         self.answers: list[Response | TransportError] = []
+        self.refused: set[str] = set()
+        """URLs that egress admission refuses."""
+
+    async def admit(self, url: str) -> None:
+        if url in self.refused:
+            raise EgressRefused("That is no public address.")
 
     async def send(self, effect: Send) -> Response:
         self.sent.append(effect.request)

@@ -293,6 +293,16 @@ async def test_a_callback_says_how_it_ended(world: World) -> None:
     assert view.callback == callback + "&error=interaction_expired"
 
 
+@pytest.mark.spec("#resource-initiated-interaction")
+async def test_nobody_is_sent_to_a_page_that_egress_admission_refuses(world: World) -> None:
+    agent = world.agent()
+    presented = await agent.person_token()
+    world.network.refused.add(INTERACTION.url)
+    with pytest.raises(errors.InvalidResourceToken, match="interaction URL"):
+        await agent.ask_auth_token(resource_token(world, presented, interaction=INTERACTION), presented)
+    assert await world.server.pending_for(ALICE) == []
+
+
 @pytest.mark.spec("#interaction-callback-errors")
 async def test_a_callback_still_says_denied_after_the_agent_fetched_it(world: World) -> None:
     agent = world.agent()

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
-from aauthlib.discovery import Directory, DocumentUnusable, StaticDirectory, TransportError
-from aauthlib.effects import Effect, FindKey, FindMetadata, Flow, Send, Sleep
+from aauthlib.discovery import Directory, DocumentUnusable, EgressRefused, StaticDirectory, TransportError
+from aauthlib.effects import Admit, Effect, FindKey, FindMetadata, Flow, Send, Sleep
 from aauthlib.errors import AAuthError, IssuerMismatch, UnknownKey
 from aauthlib.http import Request, Response
 from aauthlib.keys import JWKS, PublicKey, SigningKey
@@ -269,6 +269,50 @@ def test_a_failure_is_thrown_into_the_flow_which_may_go_on() -> None:
         return " ".join(seen)
 
     assert run(flow(), Refuses(), StaticDirectory()) == "TransportError UnknownKey"
+
+
+def admission_of(url: str) -> Flow[str]:
+    """What becomes of egress admission of a URL that nobody is asked to call."""
+    try:
+        yield Admit(url)
+    except EgressRefused:
+        return "refused"
+    except TransportError:
+        return "unknown"
+    return "admitted"
+
+
+@pytest.mark.spec("signature-key#7.3", "#resource-initiated-interaction")
+@pytest.mark.parametrize(
+    ("url", "addresses", "outcome"),
+    [
+        ("https://pages.example/connect", ["93.184.216.34"], "admitted"),
+        ("https://pages.example:8443/connect", ["93.184.216.34"], "admitted"),
+        ("https://pages.example/connect", ["93.184.216.34", "192.168.1.1"], "refused"),
+        ("https://pages.example/connect", ["169.254.169.254"], "refused"),
+        ("https://[fd00::1]/connect", [], "refused"),
+        ("http://pages.example/connect", ["93.184.216.34"], "refused"),
+        ("https://localhost/connect", ["93.184.216.34"], "refused"),
+        ("https://pages.example/connect", OSError("no such host"), "unknown"),
+    ],
+)
+async def test_egress_admission_judges_a_url_without_calling_it(
+    url: str, addresses: list[str] | OSError, outcome: str
+) -> None:
+    def resolver(host: str, port: int) -> list[str]:
+        if isinstance(addresses, OSError):
+            raise addresses
+        return addresses
+
+    with SyncTransport(resolver=resolver) as transport:
+        assert run(admission_of(url), transport, StaticDirectory()) == outcome
+    async with AsyncTransport(resolver=resolver) as asynchronous:
+        assert await run_async(admission_of(url), asynchronous, StaticDirectory()) == outcome
+
+
+@pytest.mark.spec("signature-key#7.3")
+def test_a_transport_without_egress_admission_admits_nothing() -> None:
+    assert run(admission_of("https://pages.example/"), Refuses(), StaticDirectory()) == "refused"
 
 
 async def test_a_failure_is_thrown_into_the_flow_which_may_go_on_asynchronously() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ..effects import Clock, Send
 from ..errors import AAuthError
 from ..http import Request, Response
-from ..transport import AsyncSender, Sender
+from ..transport import AsyncSender, Sender, admission
 
 __all__ = ["AsyncRecorder", "Exchange", "Exchanges", "Note", "Recorder"]
 
@@ -104,6 +104,10 @@ class Recorder:
         self._exchanges.record(self._sender, effect, response)
         return response
 
+    def admit(self, url: str) -> None:
+        """As the transport behind."""
+        admission(self._inner)(url)
+
     def close(self) -> None:
         """Close the transport behind."""
         close = getattr(self._inner, "close", None)
@@ -125,6 +129,10 @@ class AsyncRecorder:
             raise
         self._exchanges.record(self._sender, effect, response)
         return response
+
+    async def admit(self, url: str) -> None:
+        """As the transport behind."""
+        await admission(self._inner)(url)
 
     async def aclose(self) -> None:
         """Close the transport behind."""

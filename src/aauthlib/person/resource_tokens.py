@@ -15,6 +15,7 @@ from ..errors import (
 from ..keys import PublicKey
 from ..tokens import AgentToken, AuthToken, PersonToken, ResourceToken, verify
 from ..tokens.checks import check_askable, check_presented_token, check_resource_token
+from .admission import admit
 from .core import PersonServerCore
 from .upstream import Upstream
 
@@ -34,7 +35,8 @@ async def verify_resource_token(
 
     `agent` signed the request; `key` is its key, or that of the sub-agent it asks for. Down a chain, `upstream` says
     for whom. The resource token's `aud` may be an access server: the caller decides what to do then. Raises
-    `<invalid|expired|revoked>_resource_token`, the same for `presented`, `clock_skew`, or `mission_terminated`.
+    `<invalid|expired|revoked>_resource_token`, the same for `presented`, `clock_skew`, `mission_terminated`, or
+    `temporarily_unavailable`.
     """
     now, policy, store = server.clock(), server.policy, server.store
     # The resource token, per #common-verification.
@@ -69,6 +71,9 @@ async def verify_resource_token(
         reason = mission.ended(now=now)
         if reason is not None:
             raise MissionTerminated("The mission of this resource token has ended.", reason=reason)
+    # Where the person goes first, if the resource has a page of its own (#resource-initiated-interaction).
+    if token.interaction is not None:
+        await admit(server, token.interaction.url, InvalidResourceToken)
     return token, presented
 
 

@@ -2,7 +2,7 @@
 
 from .addresses import address_refusal
 from .client import AsyncTransport, SyncTransport
-from .drivers import AsyncSender, AsyncWire, Sender, Wire, run, run_async
+from .drivers import AsyncSender, AsyncWire, Sender, Wire, admission, run, run_async
 from .egress import AdmissionHook, EgressPolicy, Resolver, system_resolver
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "SyncTransport",
     "Wire",
     "address_refusal",
+    "admission",
     "run",
     "run_async",
     "system_resolver",

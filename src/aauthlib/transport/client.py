@@ -47,12 +47,13 @@ class SyncTransport:
     ) -> None:
         self._policy = EgressPolicy(dev=dev, admit=admit)
         self._connect_timeout_s = connect_timeout_s
+        self._backend = GuardedBackend(self._policy, resolver=resolver, inner=network)
         self._pool = httpcore2.ConnectionPool(
             ssl_context=ssl_context if ssl_context is not None else httpcore2.default_ssl_context(),
             max_connections=max_connections,
             max_keepalive_connections=_KEEPALIVE_CONNECTIONS,
             keepalive_expiry=_KEEPALIVE_S,
-            network_backend=GuardedBackend(self._policy, resolver=resolver, inner=network),
+            network_backend=self._backend,
         )
 
     def send(self, effect: Send) -> Response:
@@ -75,6 +76,14 @@ class SyncTransport:
         except _FAILURES as error:
             raise transport_error(error, destination, effect.timeout_s) from error
         return reader.response()
+
+    def admit(self, url: str) -> None:
+        """Whether `url` might be called, without calling it. Raises as `send`."""
+        destination = self._policy.destination(url)
+        try:
+            self._backend.admitted(destination.host, destination.port, self._connect_timeout_s)
+        except _FAILURES as error:
+            raise transport_error(error, destination, self._connect_timeout_s) from error
 
     def close(self) -> None:
         """Close the connections that are kept open."""
@@ -105,12 +114,13 @@ class AsyncTransport:
     ) -> None:
         self._policy = EgressPolicy(dev=dev, admit=admit)
         self._connect_timeout_s = connect_timeout_s
+        self._backend = AsyncGuardedBackend(self._policy, resolver=resolver, inner=network)
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=ssl_context if ssl_context is not None else httpcore2.default_ssl_context(),
             max_connections=max_connections,
             max_keepalive_connections=_KEEPALIVE_CONNECTIONS,
             keepalive_expiry=_KEEPALIVE_S,
-            network_backend=AsyncGuardedBackend(self._policy, resolver=resolver, inner=network),
+            network_backend=self._backend,
         )
 
     async def send(self, effect: Send) -> Response:
@@ -130,6 +140,14 @@ class AsyncTransport:
         except _FAILURES as error:
             raise transport_error(error, destination, effect.timeout_s) from error
         return reader.response()
+
+    async def admit(self, url: str) -> None:
+        """As `SyncTransport.admit`."""
+        destination = self._policy.destination(url)
+        try:
+            await self._backend.admitted(destination.host, destination.port, self._connect_timeout_s)
+        except _FAILURES as error:
+            raise transport_error(error, destination, self._connect_timeout_s) from error
 
     async def aclose(self) -> None:
         """Close the connections that are kept open."""

@@ -13,8 +13,9 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 
-from ..discovery import Directory, Lookup
+from ..discovery import Directory, EgressRefused, Lookup
 from ..effects import (
+    Admit,
     Answer,
     Clock,
     Direct,
@@ -35,7 +36,7 @@ from .client import AsyncTransport, SyncTransport
 from .egress import AdmissionHook
 from .flights import AsyncFlights, ThreadFlights
 
-__all__ = ["AsyncSender", "AsyncWire", "Sender", "Wire", "run", "run_async"]
+__all__ = ["AsyncSender", "AsyncWire", "Sender", "Wire", "admission", "run", "run_async"]
 
 _T = TypeVar("_T")
 
@@ -89,6 +90,9 @@ class Wire:
                 return self.transport.send(effect)
             case Sleep(seconds):
                 self._sleep(max(seconds, 0.0))
+                return None
+            case Admit(url):
+                admission(self.transport)(url)
                 return None
 
     def _find(self, effect: Find) -> Any:
@@ -150,6 +154,9 @@ class AsyncWire:
             case Sleep(seconds):
                 await self._sleep(max(seconds, 0.0))
                 return None
+            case Admit(url):
+                await admission(self.transport)(url)
+                return None
             case FindKey() | FindMetadata() | FindKeyAt() | FindCertificates():
                 return await self._find(effect)
 
@@ -205,6 +212,14 @@ async def run_async(
 
 def _for_people(effect: Effect) -> bool:
     return isinstance(effect, Direct | Answer | Report)
+
+
+def admission(transport: object) -> Callable[[str], Any]:
+    """What a transport says of a URL it is not to call itself; one that says nothing admits nothing."""
+    admit: Callable[[str], Any] | None = getattr(transport, "admit", None)
+    if admit is None:
+        raise EgressRefused("This transport has no egress admission, so it admits no URL.")
+    return admit
 
 
 def _lookup(directory: Lookup, effect: Find) -> Flow[Any]:

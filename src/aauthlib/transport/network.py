@@ -112,10 +112,7 @@ class GuardedBackend(httpcore2.NetworkBackend):
     ) -> httpcore2.NetworkStream:
         """Connect to a checked address of `host`; raises `EgressRefused` when it has none."""
         ends_at = None if timeout is None else time.monotonic() + timeout
-        found = self._policy.known_addresses(host)
-        if found is None:
-            found = self._resolve(host, port, _within_deadline(timeout, httpcore2.ConnectTimeout))
-        addresses = self._policy.checked(host, found)
+        addresses = self.admitted(host, port, timeout)
         options = list(socket_options or ())
         for index, address in enumerate(addresses):
             share = _share(ends_at, len(addresses) - index)
@@ -133,6 +130,13 @@ class GuardedBackend(httpcore2.NetworkBackend):
                 raise
             return _DeadlineStream(stream)
         raise httpcore2.ConnectError(f"no address of {host} could be reached")
+
+    def admitted(self, host: str, port: int, timeout: float | None) -> list[str]:
+        """The addresses of `host`, every one of them admitted. Raises `EgressRefused`, `TransportError`."""
+        found = self._policy.known_addresses(host)
+        if found is None:
+            found = self._resolve(host, port, _within_deadline(timeout, httpcore2.ConnectTimeout))
+        return self._policy.checked(host, found)
 
     def _resolve(self, host: str, port: int, timeout: float | None) -> Sequence[str]:
         """Resolve on a thread of its own, since the system's resolver cannot be told to hurry."""
@@ -196,10 +200,7 @@ class AsyncGuardedBackend(httpcore2.AsyncNetworkBackend):
     ) -> httpcore2.AsyncNetworkStream:
         """Connect to a checked address of `host`; raises `EgressRefused` when it has none."""
         ends_at = None if timeout is None else time.monotonic() + timeout
-        found = self._policy.known_addresses(host)
-        if found is None:
-            found = await self._resolve(host, port, timeout)
-        addresses = self._policy.checked(host, found)
+        addresses = await self.admitted(host, port, timeout)
         options = list(socket_options or ())
         for index, address in enumerate(addresses):
             share = _share(ends_at, len(addresses) - index)
@@ -217,6 +218,13 @@ class AsyncGuardedBackend(httpcore2.AsyncNetworkBackend):
                 raise
             return stream
         raise httpcore2.ConnectError(f"no address of {host} could be reached")
+
+    async def admitted(self, host: str, port: int, timeout: float | None) -> list[str]:
+        """As `GuardedBackend.admitted`."""
+        found = self._policy.known_addresses(host)
+        if found is None:
+            found = await self._resolve(host, port, timeout)
+        return self._policy.checked(host, found)
 
     async def _resolve(self, host: str, port: int, within_s: float | None) -> Sequence[str]:
         try:
