@@ -1,11 +1,12 @@
 """The results that are kept between runs, in build/mutation-results.jsonl: a line for each, appended as it is found.
 
 A result holds while the function and its variant are the same (`Mutant.key`), and so are the tests it rests on: for one
-that was noticed the file of the test that did and what that file takes from its package, otherwise all of the package.
+that was noticed the test that did and what it takes from its file and package, otherwise all tests of the package.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from dataclasses import asdict, dataclass
@@ -29,20 +30,27 @@ class Result:
     rests_on: str
 
 
-def digest(package: str, by: str) -> str:
-    """What a result of `package` rests on, where `by` is the test that noticed, if one did."""
-    return _files(package, by.partition("::")[0])
-
-
 @cache
-def _files(package: str, file: str) -> str:
+def digest(package: str, by: str) -> str:
+    """What a result of `package` rests on: on the test `by` that noticed, without the others in its file, or on all."""
+    file, _, test = by.partition("::")
     everything = sorted((COPY / "tests" / package).rglob("*.py"))
-    chosen = [path for path in everything if not file or not path.name.startswith("test_")]
-    chosen += [COPY / "tests" / "conftest.py", *([COPY / file] if file else [])]
-    whole = hashlib.sha256()
-    for path in chosen:
-        whole.update(path.read_bytes() if path.exists() else b"")
-    return whole.hexdigest()[:16]
+    parts = [path.read_text() for path in everything if not file or not path.name.startswith("test_")]
+    parts.append((COPY / "tests" / "conftest.py").read_text())
+    if file:
+        path = COPY / file
+        parts.append(_with_one_test(path.read_text(), test.partition("[")[0]) if path.exists() else "gone")
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _with_one_test(source: str, test: str) -> str:
+    """`source` without the test functions but `test`."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return "\n".join(
+        ast.unparse(node)
+        for node in ast.parse(source).body
+        if not isinstance(node, functions) or not node.name.startswith("test_") or node.name == test
+    )
 
 
 def keep(result: Result) -> None:

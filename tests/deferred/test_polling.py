@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from aauthlib.deferred.polling import PollPolicy, UnsupportedRequirement, follow, withdraw
-from aauthlib.effects import Answer, Direct, Report, Send, Sleep
+from aauthlib.effects import Answer, Direct, Report, Send, Sleep, UpdatedRequest
 from aauthlib.errors import AAuthError, Expired, InvalidRequest, NotFound
 from aauthlib.http import Fields, Request, Response
 
@@ -39,7 +39,7 @@ DONE = answer(200, auth_token="t")
 class Client:
     """Drives `follow` by hand: gives the server's answers in order, lets the clock run, keeps what was asked for."""
 
-    def __init__(self, *answers: Response, reply: str | None = None, round_s: float = 0.0) -> None:
+    def __init__(self, *answers: Response, reply: str | UpdatedRequest | None = None, round_s: float = 0.0) -> None:
         self.answers = list(answers)
         self.reply = reply
         self.round_s = round_s
@@ -372,6 +372,18 @@ def test_a_question_is_answered_by_a_signed_post_and_polling_goes_on() -> None:
     assert client.wire[1:] == [("GET", PENDING)]
 
 
+@pytest.mark.spec("#updated-request")
+@pytest.mark.parametrize("said", [{}, {"justification": "Less will do."}])
+def test_an_updated_request_is_posted_with_its_reason_if_it_has_one(said: dict[str, str]) -> None:
+    client = Client(accepted(), DONE, reply=UpdatedRequest("new-resource", "presented", **said))
+
+    assert client.run(question()) is DONE
+
+    assert msgspec.json.decode(client.sent[0].body) == {
+        "action": "updated_request", "resource_token": "new-resource", "presented_token": "presented", **said,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("timeout", [True, -1, 0, "120", None, [], 10**400])
 @pytest.mark.spec("#requirement-clarification")
 def test_a_timeout_that_is_no_time_is_no_deadline(timeout: Any) -> None:
@@ -469,6 +481,7 @@ def test_a_poll_just_at_the_deadline_is_still_sent() -> None:
     client = Client(DONE)
 
     assert client.run(accepted(retry_after="100"), policy=PollPolicy(deadline_s=100)) is DONE
+    assert client.sent[0].headers.get("prefer") == "wait=0"
 
 
 @pytest.mark.spec("#pending-response")

@@ -99,7 +99,7 @@ def test_another_alg_than_the_issuers_keys_is_refused(forge: Any, cls: type[Toke
 def test_an_alg_that_is_not_accepted_is_refused_before_anything_is_fetched(
     forge: Any, cls: type[Token], alg: str
 ) -> None:
-    with pytest.raises(UnsupportedAlgorithm) as raised:
+    with pytest.raises(UnsupportedAlgorithm, match="Ed25519, ES256") as raised:
         forge.verify(forge.mint(cls, header={"alg": alg}), cls)
     assert raised.value.accepted == ("Ed25519", "ES256")
     assert forge.fetched == []
@@ -519,3 +519,13 @@ def test_a_confirmation_key_is_of_an_algorithm_that_is_accepted() -> None:
     with pytest.raises(UnsupportedAlgorithm) as caught:
         confirmation(claims, VerificationPolicy(algorithms=("Ed25519",)))
     assert caught.value.accepted == ("Ed25519",)
+
+
+@pytest.mark.spec("#common-claims")
+def test_claims_and_kid_may_be_as_long_and_as_late_as_the_limits_say(forge: Any) -> None:
+    longest, last_second = "x" * 4096, 253_402_300_799
+    text = forge.mint(AgentToken, header={"kid": longest}, jti=longest, exp=last_second)
+
+    token = forge.verify(text, AgentToken)
+
+    assert (token.kid, token.jti, token.exp) == (longest, longest, last_second)
