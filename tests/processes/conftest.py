@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from aauthlib.demo.browser import ScriptedPerson
 from aauthlib.demo.parties import loopback_client
 
-from .running import Program, Role, aauth
+from .running import Ended, Nursery, Program, Role, aauth
 
 RULES = """
 version = "test"
@@ -31,11 +31,14 @@ class World:
     """The processes, and Ada at her browser."""
 
     folder: Path
+    nursery: Nursery
     provider: Role
     person: Role
     access: Role
     direct: Role
     guarded: Role
+    _hers: asyncio.Runner = field(default_factory=asyncio.Runner)
+    _ada: ScriptedPerson | None = None
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -46,57 +49,87 @@ class World:
     def enrolled(self, name: str) -> Path:
         """The home of a new agent, enrolled with `aauth init`."""
         home = self.folder / name
-        ended = aauth(home, "init", "--provider", self.provider.issuer, "--ps", self.person.issuer, "--dev")
+        ended = self.command(home, "init", "--provider", self.provider.issuer, "--ps", self.person.issuer, "--dev")
         assert ended.returncode == 0, ended.stderr
         return home
 
+    def command(self, home: Path, *arguments: str) -> Ended:
+        """Let the agent's user give the command."""
+        return aauth(self.nursery, home, *arguments)
+
     def calls(self, home: Path, *arguments: str) -> dict[str, Any]:
         """Let the agent make one call, with Ada saying yes to whatever she is asked."""
-        with Program(home, arguments) as program:
+        with self.program(home, *arguments) as program:
             said = program.says()
             while "direct" in said:
                 self.decide(said["direct"])
                 said = program.says()
         return said
 
+    def program(self, home: Path, *arguments: str) -> Program:
+        """The agent, at work."""
+        return Program(self.nursery, home, arguments)
+
     # ------------------------------------------------------------------ the person
 
     def decide(self, url: str, decision: str = "approve") -> None:
-        async def act() -> None:
-            ada = await self._ada()
+        async def act(ada: ScriptedPerson) -> None:
             await ada.visit(url)
             await ada.submit(ada.form_with("decision"), {}, button=("decision", decision))
-            await ada.close()
 
-        asyncio.run(act())
+        self._as_ada(act)
 
     def disconnect_everything(self) -> None:
         """Ada ends the access of every agent."""
 
-        async def act() -> None:
-            ada = await self._ada()
+        async def act(ada: ScriptedPerson) -> None:
+            await ada.visit(self.person.issuer + "/")
             while "/agents/disconnect" in ada.text:
                 await ada.submit(ada.form_with("iss", "sub"), {})
                 await ada.visit(self.person.issuer + "/")
-            await ada.close()
 
-        asyncio.run(act())
+        self._as_ada(act)
 
-    async def _ada(self) -> ScriptedPerson:
-        """Ada, signed in; she makes her account the first time."""
-        ada = ScriptedPerson(loopback_client())
-        await ada.visit(self.person.issuer + "/")
-        account = {"username": "ada", "password": "correct horse battery staple"}
-        if 'name="display_name"' in ada.text:
-            await ada.submit(ada.form_with("display_name", "username", "password"), {"display_name": "Ada", **account})
-        else:
-            await ada.submit(ada.form_with("username", "password"), account)
-        await ada.visit(self.person.issuer + "/")
-        return ada
+    def _as_ada(self, act: Callable[[ScriptedPerson], Awaitable[None]]) -> None:
+        """Let Ada do something; she makes her account the first time, and stays signed in."""
+        self._hers.run(self._act(act))
+
+    async def _act(self, act: Callable[[ScriptedPerson], Awaitable[None]]) -> None:
+        if self._ada is None:
+            self._ada = ScriptedPerson(loopback_client())
+            await self._ada.visit(self.person.issuer + "/")
+            form = self._ada.form_with("display_name", "username", "password")
+            values = {"display_name": "Ada", "username": "ada", "password": "correct horse battery staple"}
+            await self._ada.submit(form, values)
+        await act(self._ada)
+
+    # ------------------------------------------------------------------ their lives
+
+    def start(self) -> None:
+        for role in self.roles:
+            role.launch()
+        for role in self.roles:
+            role.await_ready()
+
+    def stop(self) -> None:
+        if self._ada is not None:
+            self._hers.run(self._ada.close())
+        self._hers.close()
+        for role in self.roles:
+            role.interrupt()
+        for role in self.roles:
+            role.stop()
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    opened = Nursery()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="package")
+def world(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("processes")
     rules = folder / "rules.toml"
     rules.write_text(RULES)
@@ -104,21 +137,22 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     def database(name: str) -> list[str]:
         return ["--database", f"sqlite:///{folder / name}.db"]
 
-    provider = Role("agents", ["serve", "provider", *database("agents")])
-    person = Role("person", ["serve", "person", *database("person")])
-    access = Role("access", ["serve", "access", "--policy", str(rules), *database("access")])
-    resource = "tests.processes.reports_api"
-    direct = Role("direct", [*database("direct"), "--keys", str(folder / "direct.json")], resource)
-    guarded = Role(
-        "guarded",
-        [*database("guarded"), "--keys", str(folder / "guarded.json"), "--access-server", access.issuer],
-        resource,
+    def resource(name: str, *more: str) -> Role:
+        arguments = [*database(name), "--keys", str(folder / f"{name}.json"), *more]
+        return Role(nursery, name, arguments, "tests.processes.reports_api")
+
+    access = Role(nursery, "access", ["serve", "access", "--policy", str(rules), *database("access")])
+    made = World(
+        folder,
+        nursery,
+        Role(nursery, "agents", ["serve", "provider", *database("agents")]),
+        Role(nursery, "person", ["serve", "person", *database("person")]),
+        access,
+        resource("direct"),
+        resource("guarded", "--access-server", access.issuer),
     )
-    made = World(folder, provider, person, access, direct, guarded)
     try:
-        for role in made.roles:
-            role.start()
+        made.start()
         yield made
     finally:
-        for role in made.roles:
-            role.stop()
+        made.stop()

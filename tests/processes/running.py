@@ -1,39 +1,44 @@
 """Roles as processes of their own: started, killed, frozen, restarted on the same port, their clocks wrong.
 
-Nothing is waited for by the clock: a process is ready when it says so, and gone when the system says so. A wrong clock
-is given to a process before it imports anything, so no code of the library knows about it.
+Nothing is waited for by the clock: a process is ready when it says so, and gone when the system says so. Processes come
+from the nursery, but for those with a wrong clock: it is given to a process before it imports anything, so no code of
+the library knows about it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 import msgspec
 
 from aauthlib.cli.serving import free_port
 
+from .nursery import MOST_BYTES
+
 ROOT = Path(__file__).parents[2]
 _READY_S = 60.0
 
-#: What runs the command: with Ctrl-C at its default, since shells have background children ignore it, and with the
-#: clock the test wants.
-_COMMAND = """
-import signal, sys, time
+#: A program that starts with the clock the test wants, in an interpreter of its own.
+_WRONG_CLOCK = """
+import runpy, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 offset_s, real = float(sys.argv.pop(1)), time.time
-if offset_s:
-    time.time = lambda: real() + offset_s
+time.time = lambda: real() + offset_s
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
-_AAUTH = _COMMAND + "from aauthlib.cli import main; main()"
 
 
 def environment(home: Path | None = None) -> dict[str, str]:
@@ -44,17 +49,92 @@ def environment(home: Path | None = None) -> dict[str, str]:
     return found
 
 
+class Process(Protocol):
+    """As much of a process as tests need."""
+
+    @property
+    def stdout(self) -> IO[str] | None: ...
+    @property
+    def stderr(self) -> IO[str] | None: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def wait(self) -> int: ...
+
+
+class Nursery:
+    """The parent of the processes: `tests.processes.nursery`."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, "-m", "tests.processes.nursery"]
+        self._process = subprocess.Popen(command, env=environment(), cwd=ROOT, stdin=theirs)
+        theirs.close()
+        self._asking = threading.Lock()
+
+    def bear(
+        self, module: str, arguments: Sequence[str], *, home: Path | None = None, settings: Mapping[str, float] = {}
+    ) -> Process:
+        """`python -m module arguments`. `settings` are seconds by `module:name`, for what nobody can configure."""
+        with ExitStack() as stack:
+            ends = [os.pipe() for _ in range(2)]
+            for _, theirs in ends:
+                stack.callback(os.close, theirs)
+            request = {
+                "module": module,
+                "arguments": list(arguments),
+                "environment": environment(home),
+                "settings": dict(settings),
+            }
+            pid = self._ask(request, [theirs for _, theirs in ends])["pid"]
+        stdout, stderr = (os.fdopen(ours, encoding="utf-8") for ours, _ in ends)
+        return Child(self, pid, stdout, stderr)
+
+    def wait(self, pid: int) -> int:
+        status: int = self._ask({"awaited": pid}, [])["status"]
+        return status
+
+    def _ask(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+        with self._asking:
+            socket.send_fds(self._socket, [json.dumps(request).encode()], descriptors)
+            answer: dict[str, Any] = json.loads(self._socket.recv(MOST_BYTES))
+            return answer
+
+    def close(self) -> None:
+        self._socket.close()
+        self._process.wait(30)
+
+
+@dataclass
+class Child:
+    """A process of the nursery's."""
+
+    nursery: Nursery
+    pid: int
+    stdout: IO[str] | None
+    stderr: IO[str] | None
+    _status: int | None = None
+
+    def send_signal(self, number: int, /) -> None:
+        if self._status is None:
+            os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        if self._status is None:
+            self._status = self.nursery.wait(self.pid)
+        return self._status
+
+
 @dataclass
 class Role:
     """One server. `arguments` follow `aauth`, or `python -m` where `module` is named."""
 
+    nursery: Nursery
     name: str
     arguments: Sequence[str]
     module: str | None = None
     port: int = field(default_factory=free_port)
-    clock_offset_s: float = 0.0
     said: list[str] = field(default_factory=list)
-    _process: subprocess.Popen[str] | None = None
+    _lines: queue.Queue[str] = field(default_factory=queue.Queue)
+    _process: Process | None = None
     _reader: threading.Thread | None = None
 
     @property
@@ -63,15 +143,23 @@ class Role:
 
     def start(self) -> Role:
         """Start it, and return when it says that it listens."""
-        common = ["--issuer", self.issuer, "--port", str(self.port)]
+        self.launch()
+        return self.await_ready()
+
+    def launch(self, *, clock_offset_s: float = 0.0, settings: Mapping[str, float] = {}) -> None:
+        """Start it."""
+        arguments = [*self.arguments, "--issuer", self.issuer, "--port", str(self.port)]
         if self.module is None:
-            command = [sys.executable, "-c", _AAUTH, str(self.clock_offset_s), *self.arguments, *common, "--dev"]
+            arguments.append("--dev")
+        module = self.module or "aauthlib"
+        process: Process
+        if clock_offset_s:
+            command = [sys.executable, "-c", _WRONG_CLOCK, str(clock_offset_s), module, *arguments]
+            process = subprocess.Popen(
+                command, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
         else:
-            program = _COMMAND + f"import runpy; runpy.run_module({self.module!r}, run_name='__main__')"
-            command = [sys.executable, "-c", program, str(self.clock_offset_s), *self.arguments, *common]
-        process = subprocess.Popen(
-            command, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-        )
+            process = self.nursery.bear(module, arguments, settings=settings)
         lines: queue.Queue[str] = queue.Queue()
 
         def read() -> None:
@@ -81,9 +169,12 @@ class Role:
                 lines.put(line)
             lines.put("")
 
-        self._process, self._reader = process, threading.Thread(target=read, daemon=True)
+        self._process, self._lines, self._reader = process, lines, threading.Thread(target=read, daemon=True)
         self._reader.start()
-        while "Listening" not in (line := lines.get(timeout=_READY_S)):
+
+    def await_ready(self) -> Role:
+        """Return when it says that it listens."""
+        while "Listening" not in (line := self._lines.get(timeout=_READY_S)):
             if not line:
                 raise AssertionError(f"{self.name} ended: {''.join(self.said)}")
         return self
@@ -92,23 +183,27 @@ class Role:
         process, reader, self._process, self._reader = self._process, self._reader, None, None
         if process is None or reader is None:
             return
-        process.wait(30)
+        process.wait()
         reader.join(30)
-        if process.stderr is not None:
-            process.stderr.close()
+        for output in (process.stdout, process.stderr):
+            if output is not None:
+                output.close()
 
     def kill(self) -> None:
         """`kill -9`, with whatever was under way."""
         if self._process is not None:
-            self._process.kill()
+            self._process.send_signal(signal.SIGKILL)
         self._gone()
 
     def stop(self) -> None:
         """Ctrl-C."""
+        self.interrupt()
+        self._gone()
+
+    def interrupt(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
             self._process.send_signal(signal.SIGINT)
-        self._gone()
 
     def freeze(self) -> None:
         """Stop scheduling it: connections are accepted by the system, and nobody answers."""
@@ -119,49 +214,69 @@ class Role:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
-    def restart(self, *, clock_offset_s: float = 0.0) -> None:
+    def restart(self, *, clock_offset_s: float = 0.0, settings: Mapping[str, float] = {}) -> None:
         """Kill it and start it again, on the same port and database."""
         self.kill()
-        self.clock_offset_s = clock_offset_s
-        self.start()
+        self.launch(clock_offset_s=clock_offset_s, settings=settings)
+        self.await_ready()
 
 
-def aauth(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command, as its user runs it."""
-    return subprocess.run(
-        [sys.executable, "-c", _AAUTH, "0", *arguments],
-        env=environment(home),
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+def restart(*roles: Role) -> None:
+    """Kill them all, then start them all."""
+    for role in roles:
+        role.kill()
+    for role in roles:
+        role.launch()
+    for role in roles:
+        role.await_ready()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command said, and how it ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def aauth(nursery: Nursery, home: Path, *arguments: str) -> Ended:
+    """The command."""
+    process = nursery.bear("aauthlib", arguments, home=home)
+    return _read_to_the_end(process)
+
+
+def _read_to_the_end(process: Process) -> Ended:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    complaints: list[str] = []
+    reader = threading.Thread(target=lambda: complaints.append(process.stderr.read()))  # type: ignore[union-attr]
+    reader.start()
+    said = process.stdout.read()
+    reader.join()
+    process.stdout.close()
+    process.stderr.close()
+    return Ended(process.wait(), said, "".join(complaints))
 
 
 @dataclass
 class Program:
     """A program that says one JSON object a line; `tests.processes.agent_program` is one."""
 
+    nursery: Nursery
     home: Path
     arguments: Sequence[str]
-    _process: subprocess.Popen[str] = field(init=False)
+    _process: Process = field(init=False)
 
     def __post_init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.processes.agent_program", *self.arguments],
-            env=environment(self.home),
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._process = self.nursery.bear("tests.processes.agent_program", self.arguments, home=self.home)
 
     def says(self) -> dict[str, Any]:
         """The next thing it says."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            _, complaint = self._process.communicate(timeout=30)
-            raise AssertionError(f"the agent ended: {complaint}")
+            raise AssertionError(f"the agent ended: {_read_to_the_end(self._process).stderr}")
         said: dict[str, Any] = msgspec.json.decode(line)
         return said
 
@@ -170,5 +285,7 @@ class Program:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if kind is not None:
-            self._process.kill()
-        self._process.communicate(timeout=60)
+            self._process.send_signal(signal.SIGKILL)
+        assert self._process.stdout is not None
+        if not self._process.stdout.closed:
+            _read_to_the_end(self._process)

@@ -19,7 +19,7 @@ from aauthlib.store.database import Database
 from aauthlib.store.person import SQLPersonStore
 
 from .conftest import World
-from .running import Program, aauth
+from .running import restart
 
 
 def issued(world: World) -> int:
@@ -31,21 +31,21 @@ def issued(world: World) -> int:
 @pytest.mark.spec("#ps-as-federation", "#deferred-responses")
 def test_a_person_server_killed_while_the_person_decides_goes_on_from_its_database(world: World) -> None:
     home, before = world.enrolled("patient"), issued(world)
-    with Program(home, [world.guarded.issuer + "/reports"]) as program:
+    with world.program(home, world.guarded.issuer + "/reports") as program:
         world.decide(program.says()["direct"])
         page = program.says()["direct"]
-        world.person.restart()
-        world.access.restart()
+        restart(world.person, world.access)
         world.decide(page)
         said = program.says()
     assert said.get("status") == 200 or said.get("error") in ("TransportError", "gone"), said
-    ended = aauth(home, "fetch", world.guarded.issuer + "/reports", "--dev")
+    ended = world.command(home, "fetch", world.guarded.issuer + "/reports", "--dev")
     assert (ended.returncode, ended.stdout.strip()) == (0, "the reports"), "she has agreed, and is not asked again"
     assert issued(world) > before
 
 
 @pytest.mark.spec("#auth-token-delivery")
 def test_an_access_server_that_stands_still_is_unreachable_and_then_is_not(world: World) -> None:
+    world.person.restart(settings={"aauthlib.person.federation.exchange:_REQUEST_S": 1.0})
     home = world.enrolled("waiting")
     # She agrees once, so that no page of hers has to wait for the access server.
     assert world.calls(home, world.guarded.issuer + "/reports")["status"] == 200
@@ -88,8 +88,7 @@ def test_keys_that_rotate_between_two_calls_are_found(world: World) -> None:
     asyncio.run(rotate())
     path = world.folder / "guarded.json"
     path.write_text(json.dumps([SigningKey.generate().to_private_jwk(), *json.loads(path.read_text())]))
-    for role in (world.person, world.guarded, world.access):
-        role.restart()
+    restart(world.person, world.guarded, world.access)
     # The restarted know nobody, so the new keys are looked for where they are published.
     assert world.calls(home, world.guarded.issuer + "/reports")["status"] == 200
 
@@ -99,13 +98,12 @@ def test_a_revocation_outlives_every_process(world: World) -> None:
     home = world.enrolled("dismissed")
     assert world.calls(home, world.guarded.issuer + "/reports")["status"] == 200
     world.disconnect_everything()
-    for role in (world.person, world.access, world.guarded):
-        role.restart()
+    restart(world.person, world.access, world.guarded)
     with closing(sqlite3.connect(world.folder / "access.db")) as books:
         rows = books.execute("SELECT revoked_at, revocation FROM access_issued_tokens").fetchall()
     assert rows
     assert all(revoked_at is not None and revocation == "recorded" for revoked_at, revocation in rows)
     with closing(sqlite3.connect(world.folder / "guarded.db")) as books:
         assert books.execute("SELECT count(*) FROM resource_revocations").fetchone()[0] >= len(rows)
-    ended = aauth(home, "fetch", world.guarded.issuer + "/reports", "--dev", "--wait", "1")
+    ended = world.command(home, "fetch", world.guarded.issuer + "/reports", "--dev", "--wait", "1")
     assert ended.returncode in (Exit.TIMED_OUT, Exit.REFUSED, Exit.DENIED), ended.stderr

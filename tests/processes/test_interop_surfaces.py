@@ -160,8 +160,6 @@ def _key_of_child(seen: Seen) -> PublicKey:
 
 @pytest.mark.spec("#consuming-a-resource")
 def test_the_command_meets_every_challenge_by_itself(world: World, agent: Path) -> None:
-    from .running import aauth
-
     for role in (world.direct, world.guarded):
-        ended = aauth(agent, "fetch", role.issuer + "/reports", "--dev")
+        ended = world.command(agent, "fetch", role.issuer + "/reports", "--dev")
         assert (ended.returncode, ended.stdout.strip()) == (0, "the reports"), ended.stderr
