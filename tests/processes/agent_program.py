@@ -1,9 +1,10 @@
 """An agent in a process of its own: makes calls with the library and says, one JSON object a line, what happened.
 
-    python -m tests.processes.agent_program URL [URL...] [--sub-agent NAME]
+    python -m tests.processes.agent_program URL [URL...] [--sub-agent NAME] [--mission DESCRIPTION]
 
 `{"direct": ...}` when the person is needed; at the end of each call `{"status": ...}` or `{"error": ...}`, with every
-token that was presented or received on the way.
+token that was presented or received on the way. With a mission, which names the resources of the calls, the calls are
+made in it, and its approval comes first: `{"s256": ...}`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from aauthlib.discovery import Directory
 from aauthlib.effects import Direct, Send
 from aauthlib.errors import AAuthError
 from aauthlib.http import Response
+from aauthlib.identifiers import origin_of
 from aauthlib.messages.requirement import Requirement
 from aauthlib.transport import SyncTransport, Wire
 
@@ -63,6 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("urls", nargs="+")
     parser.add_argument("--sub-agent")
+    parser.add_argument("--mission")
     options = parser.parse_args()
     identity, key = load_identity("default")
     recorder = Recorder()
@@ -75,6 +78,10 @@ def main() -> None:
         poll=PollPolicy(wait_s=20, deadline_s=90.0),
     )
     caller = agent.spawn(options.sub_agent) if options.sub_agent else agent
+    if options.mission:
+        resources = sorted({origin_of(url) for url in options.urls})
+        caller = mission = agent.missions.propose(options.mission, tools=["search"], resources=resources)
+        say(s256=mission.s256, exchanges=recorder.exchanges)
     for url in options.urls:
         recorder.exchanges.clear()
         try:

@@ -66,6 +66,19 @@ class World:
                 said = program.says()
         return said
 
+    def calls_in_a_mission(self, home: Path, url: str, mission: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Let the agent propose a mission and make a call in it: what it says of the approval, and of the call."""
+        said: list[dict[str, Any]] = []
+        with self.program(home, url, "--mission", mission) as program:
+            while len(said) < 2:
+                line = program.says()
+                if "direct" in line:
+                    self.decide(line["direct"])
+                else:
+                    said.append(line)
+        approved, called = said
+        return approved, called
+
     def program(self, home: Path, *arguments: str) -> Program:
         """The agent, at work."""
         return Program(self.nursery, home, arguments)

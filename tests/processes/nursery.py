@@ -47,6 +47,8 @@ def run(module: str, arguments: list[str], settings: dict[str, Any]) -> None:
         assert hasattr(owner, attribute), place
         setattr(owner, attribute, value)
     sys.argv = [module, *arguments]
+    # It was imported only for what it imports.
+    sys.modules.pop(module, None)
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 

@@ -6,13 +6,18 @@ checked by keys fetched from where their issuers publish them.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aauthlib.base64url import b64url_decode, b64url_encode
 from aauthlib.effects import FindMetadata, Flow
 from aauthlib.jws import parse
 from aauthlib.keys import PublicKey
@@ -60,7 +65,10 @@ def document(issuer: str, dwk: str) -> dict[str, Any]:
 
 
 def call(world: World, home: Path, *arguments: str) -> Seen:
-    said = world.calls(home, *arguments)
+    return seen(world.calls(home, *arguments))
+
+
+def seen(said: dict[str, Any]) -> Seen:
     assert said.get("status") == 200, said
     some = next(exchange["token"] for exchange in said["exchanges"] if exchange["token"])
     return Seen(said, float(parse(some).payload["iat"]) + 1)
@@ -69,6 +77,68 @@ def call(world: World, home: Path, *arguments: str) -> Seen:
 @pytest.fixture(scope="module")
 def agent(world: World) -> Path:
     return world.enrolled("agent")
+
+
+@dataclass(frozen=True)
+class InMission:
+    """What crossed the wire when a mission was approved, and when a call was made in it."""
+
+    blob: bytes
+    answer: dict[str, Any]
+    call: Seen
+
+
+@pytest.fixture(scope="module")
+def in_mission(world: World, agent: Path) -> InMission:
+    approved, called = world.calls_in_a_mission(agent, world.direct.issuer + "/reports", "# Read the reports")
+    (answer,) = [
+        json.loads(exchange["body"])
+        for exchange in approved["exchanges"]
+        if exchange["status"] == 200 and exchange["url"].startswith(world.person.issuer) and "s256" in exchange["body"]
+    ]
+    return InMission(b64url_decode(answer["mission"]), answer, seen(called))
+
+
+@pytest.mark.spec("#mission-approval", "#mission-identifier")
+def test_surface_1_a_missions_bytes_are_json_and_its_s256_is_their_digest(in_mission: InMission) -> None:
+    assert in_mission.answer["s256"] == b64url_encode(hashlib.sha256(in_mission.blob).digest())
+    assert json.loads(in_mission.blob)["description"] == "# Read the reports"
+
+
+@pytest.mark.spec("#mission-approval")
+def test_surface_1_a_mission_names_its_agent_its_approval_and_what_was_approved(
+    world: World, in_mission: InMission
+) -> None:
+    terms = json.loads(in_mission.blob)
+    assert terms["agent"] == in_mission.call.presented(AgentToken).sub
+    assert datetime.fromisoformat(terms["approved_at"]).tzinfo is not None
+    assert [tool["name"] for tool in terms["approved_tools"]] == ["search"]
+    assert terms["approved_resources"] == [world.direct.issuer]
+    assert "approver" not in terms
+
+
+@pytest.mark.spec("#mission-approval", "#person-token-structure")
+def test_surface_1_the_answer_brings_a_person_token_of_the_mission_for_each_approved_resource(
+    world: World, in_mission: InMission
+) -> None:
+    assert set(in_mission.answer["person_tokens"]) == {world.direct.issuer}
+    token = verified(in_mission.answer["person_tokens"][world.direct.issuer], in_mission.call.now)
+    assert (token.iss, token.aud) == (world.person.issuer, world.direct.issuer)
+    assert token.mission_s256 == in_mission.answer["s256"]
+    assert token.cnf.thumbprint == in_mission.call.presented(AgentToken).cnf.thumbprint
+
+
+@pytest.mark.spec("#person-token-structure", "#resource-token-structure", "#auth-token-structure")
+def test_surfaces_2_to_4_every_token_in_a_mission_names_it(in_mission: InMission) -> None:
+    s256, call = in_mission.answer["s256"], in_mission.call
+    person, resource, auth = call.presented(PersonToken), call.challenged(), call.presented(AuthToken)
+    assert {person.mission_s256, resource.mission_s256, auth.mission_s256} == {s256}
+    assert resource.presented_jti == person.jti
+    assert (person.jti, person.aud) == (_jti(in_mission.answer["person_tokens"][person.aud]), person.aud)
+
+
+def _jti(text: str) -> object:
+    return parse(text).payload["jti"]
 
 
 @pytest.mark.spec("#person-token-endpoint", "#person-token-structure", "#resource-token-structure")

@@ -45,6 +45,10 @@ class _Forms(HTMLParser):
         """The id of a form and the name of a field of its that stands outside of it."""
         self._open: Form | None = None
         self._button: tuple[str, str] | None = None
+        self._area: str | None = None
+        self._select: str | None = None
+        self._chosen = ""
+        self._options = 0
         self._text = ""
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
@@ -66,15 +70,32 @@ class _Forms(HTMLParser):
             self._open.names.add(name)
             if kind not in ("checkbox", "radio") or "checked" in present:
                 self._open.fields.append((name, values.get("value", "on" if kind == "checkbox" else "")))
-        elif tag in ("textarea", "select") and name:
-            self._open.names.add(name)
+        elif tag == "textarea" and name:
+            self._area, self._text = name, ""
+        elif tag == "select" and name:
+            self._select, self._chosen, self._options = name, "", 0
+        elif tag == "option" and self._select is not None:
+            # Without one that is selected a browser takes the first.
+            if self._options == 0 or "selected" in present:
+                self._chosen = values.get("value", "")
+            self._options += 1
 
     def handle_data(self, data: str) -> None:
-        if self._button is not None:
+        if self._button is not None or self._area is not None:
             self._text += data
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == "button" and self._button is not None and self._open is not None:
+        if tag == "textarea" and self._area is not None and self._open is not None:
+            self._open.names.add(self._area)
+            # The newline right after the tag is not part of the text.
+            self._open.fields.append((self._area, self._text.removeprefix("\n")))
+            self._area = None
+        elif tag == "select" and self._select is not None and self._open is not None:
+            self._open.names.add(self._select)
+            if self._options:
+                self._open.fields.append((self._select, self._chosen))
+            self._select = None
+        elif tag == "button" and self._button is not None and self._open is not None:
             self._open.buttons.append((*self._button, " ".join(self._text.split())))
             self._button = None
         elif tag == "form":
