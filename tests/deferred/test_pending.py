@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ from aauthlib.messages.requirement import APPROVAL, INTERACTION, Requirement
 from aauthlib.store.database import Database
 from aauthlib.store.pending import SQLPendingStore
 from aauthlib.store.resource_memory import MemoryResourceStore
-from aauthlib.store.waiters import Waiters
+from aauthlib.store.waiters import Look, Waiters
 
 ISSUER = "https://ps.example"
 OWNER = "https://ap.example aauth:planner@ap.example"
@@ -59,26 +59,26 @@ class Clock:
 
 
 class WatchedWaiters(Waiters):
-    """Says when somebody waits. Only a wake ends a wait: nobody looks again on their own."""
+    """Says when somebody waits whose first look was in vain. Then only a wake ends the wait."""
 
     def __init__(self) -> None:
-        super().__init__(poll_interval_s=3600)
+        super().__init__(look_every_s=3600)
         self.waiting = asyncio.Event()
 
-    async def wait(self, key: str, timeout_s: float, changed: Callable[[], Awaitable[bool]]) -> None:
-        async def watched() -> bool:
-            result = await changed()
+    async def wait(self, key: str, seen: str, timeout_s: float, look: Look) -> None:
+        async def watched(keys: Sequence[str]) -> Mapping[str, str]:
+            result = await look(keys)
             self.waiting.set()
             return result
 
-        await super().wait(key, timeout_s, watched)
+        await super().wait(key, seen, timeout_s, watched)
 
 
 class Store(SQLPendingStore):
     """The real store, which also keeps what was recorded with each delivery."""
 
-    def __init__(self, database: Database, waiters: Waiters) -> None:
-        super().__init__(database, waiters=waiters)
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
         self.recorded: list[object] = []
 
     async def record_delivery(self, connection: Any, pending: Pending, record: object) -> None:
@@ -92,8 +92,8 @@ async def grant(pending: Pending) -> Completion:
 class World:
     def __init__(self, database: Database, clock: Clock, path: Path) -> None:
         self.clock, self.path = clock, path
-        self.waiters = WatchedWaiters()
-        self.store = Store(database, self.waiters)
+        self.waiters = database.waiters = WatchedWaiters()
+        self.store = Store(database)
         self.requests = PendingRequests(self.store, issuer=ISSUER, clock=clock, lifetime_s=LIFETIME_S)
 
     async def open(self, requirement: str | None = None, **options: Any) -> Opened:
@@ -516,9 +516,9 @@ async def test_a_decision_between_looking_and_waiting_is_not_missed(world: World
     opened = await world.open()
     wait = world.store.wait_pending
 
-    async def decided_just_before(digest: str, timeout_s: float) -> None:
+    async def decided_just_before(pending: Pending, timeout_s: float) -> None:
         await world.advance(opened, Event.GRANT)
-        await wait(digest, timeout_s)
+        await wait(pending, timeout_s)
 
     world.store.wait_pending = decided_just_before  # type: ignore[method-assign]
 
@@ -558,8 +558,8 @@ async def test_a_poll_is_held_no_longer_than_asked_allowed_or_left(
     opened = await world.open(lifetime_s=lifetime_s)
     held: list[float] = []
 
-    async def remember(digest: str, timeout_s: float) -> None:
-        assert digest == opened.pending.digest
+    async def remember(pending: Pending, timeout_s: float) -> None:
+        assert pending == opened.pending
         held.append(timeout_s)
 
     world.store.wait_pending = remember  # type: ignore[method-assign]
@@ -572,7 +572,7 @@ async def test_a_poll_is_held_no_longer_than_asked_allowed_or_left(
 async def test_a_poll_that_does_not_ask_to_wait_is_not_held(world: World) -> None:
     opened = await world.open()
 
-    async def never(digest: str, timeout_s: float) -> None:
+    async def never(pending: Pending, timeout_s: float) -> None:
         raise AssertionError("held")
 
     world.store.wait_pending = never  # type: ignore[method-assign]

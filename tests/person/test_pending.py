@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from aauthlib import errors
+from aauthlib.deferred.pending import Pending
 from aauthlib.keys import SigningKey
 from aauthlib.person.consent import AgentOfAnotherPerson
 from aauthlib.tokens import PersonToken
@@ -106,9 +107,9 @@ async def test_a_poll_that_waits_is_answered_as_soon_as_the_person_decides(
     digest = await arrive(world, response)
     waiting, wait_pending = asyncio.Event(), world.server.store.wait_pending
 
-    async def wait(digest: str, timeout_s: float) -> None:
+    async def wait(pending: Pending, timeout_s: float) -> None:
         waiting.set()
-        await wait_pending(digest, timeout_s)
+        await wait_pending(pending, timeout_s)
 
     monkeypatch.setattr(world.server.store, "wait_pending", wait)
     poll = asyncio.create_task(agent.poll(response, prefer="wait=30"))

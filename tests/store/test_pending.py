@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aauthlib.deferred.machine import Event, IllegalTransition, State
@@ -13,7 +14,7 @@ from aauthlib.deferred.pending import MAX_CODE_ATTEMPTS, Pending
 from aauthlib.errors import InvalidCode, NotFound
 from aauthlib.messages.codes import code_digest
 from aauthlib.store.database import Database
-from aauthlib.store.pending import SQLPendingStore, advance, load
+from aauthlib.store.pending import SQLPendingStore, advance, load, pending_table
 from aauthlib.store.waiters import Waiters
 
 CODE, WRONG = code_digest("A1B2-C3D4"), code_digest("ZZZZ-ZZZZ")
@@ -47,7 +48,8 @@ class Contract:
 
     @pytest.fixture
     async def store(self, database: Database) -> Keeping:
-        store = Keeping(database, waiters=Waiters(poll_interval_s=0.05))
+        database.waiters = Waiters(look_every_s=3600)
+        store = Keeping(database)
         await store.create_pending(PENDING)
         return store
 
@@ -127,22 +129,41 @@ class Contract:
 
     @pytest.mark.spec("#polling-with-get")
     async def test_a_waiter_is_woken_by_a_change(self, store: Keeping) -> None:
-        wait = asyncio.create_task(store.wait_pending(PENDING.digest, 30))
+        wait = asyncio.create_task(store.wait_pending(PENDING, 30))
         await store.advance_pending(PENDING.digest, Event.DENY)
         await asyncio.wait_for(wait, 5)
-        assert len(store.waiters) == 0
+        assert len(store.database.waiters) == 0
+
+    @pytest.mark.spec("#polling-with-get")
+    async def test_nobody_is_woken_by_what_is_not_committed(self, store: Keeping) -> None:
+        wait = asyncio.create_task(store.wait_pending(PENDING, 30))
+        with pytest.raises(NotFound):
+            async with store.database.transaction() as connection:
+                await advance(connection, PENDING.digest, Event.GRANT)
+                raise NotFound("rolled back")
+        await asyncio.sleep(0)
+        assert not wait.done()
+        await store.advance_pending(PENDING.digest, Event.DENY)
+        await asyncio.wait_for(wait, 5)
 
     @pytest.mark.spec("#polling-with-get")
     async def test_a_waiter_notices_what_another_process_changed(self, store: Keeping) -> None:
-        elsewhere = SQLPendingStore(store.database)
-        wait = asyncio.create_task(store.wait_pending(PENDING.digest, 30))
+        store.database.waiters = Waiters(look_every_s=0.02)
+        wait = asyncio.create_task(store.wait_pending(PENDING, 30))
         await asyncio.sleep(0)
-        await elsewhere.advance_pending(PENDING.digest, Event.DENY)
+        elsewhere = Database(store.database.engine)
+        await SQLPendingStore(elsewhere).advance_pending(PENDING.digest, Event.DENY)
         await asyncio.wait_for(wait, 5)
 
+    @pytest.mark.spec("#polling-with-get")
+    async def test_what_a_server_of_an_older_version_changed_is_noticed(self, store: Keeping) -> None:
+        async with store.database.transaction() as connection:
+            await connection.execute(update(pending_table).values(state="denied"))
+        await asyncio.wait_for(store.wait_pending(PENDING, 30), 5)
+
     async def test_a_waiter_gives_up_in_time(self, store: Keeping) -> None:
-        await asyncio.wait_for(store.wait_pending(PENDING.digest, 0.05), 5)
-        assert len(store.waiters) == 0
+        await asyncio.wait_for(store.wait_pending(PENDING, 0.05), 5)
+        assert len(store.database.waiters) == 0
 
 
 class TestOnSQLite(Contract):

@@ -156,7 +156,7 @@ class Contract:
 
     async def test_a_waiter_is_woken_by_a_decision(self, store: ResourceStore) -> None:
         await store.create_pending(pending())
-        waiting = asyncio.create_task(store.wait_pending("p1", 30))
+        waiting = asyncio.create_task(store.wait_pending(pending(), 30))
         await asyncio.sleep(0)
         await store.decide_pending("p1", Event.GRANT, {})
         await asyncio.wait_for(waiting, 5)

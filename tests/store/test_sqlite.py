@@ -124,3 +124,10 @@ async def test_a_lock_that_is_not_had_is_told_to_the_first_statement(database: D
                 await connection.execute(text("SELECT 1"))
     async with database.transaction() as connection:
         await connection.execute(text("SELECT 1"))
+
+
+async def test_who_only_reads_neither_waits_for_who_writes_nor_sees_it_half_done(database: Database) -> None:
+    async with asyncio.timeout(5), database.transaction() as writing:
+        await writing.execute(text("INSERT INTO things VALUES ('a')"))
+        async with database.reading() as reading:
+            assert (await reading.execute(text("SELECT name FROM things"))).all() == []

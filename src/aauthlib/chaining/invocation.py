@@ -93,7 +93,7 @@ class Invocation:
             pending = await keeper.decide(opened, Event.ASK, {**(await keeper.decision(opened)), "asked": asked})
             self._answer_caller(keeper.clarification_required(opened.url, pending))
             while pending.state is State.CLARIFYING:
-                await keeper.wait(opened, _LOOK_S)
+                await keeper.wait(pending, _LOOK_S)
                 pending = await keeper.current(opened)
             text = pending.decision.get("answer")
             return text if pending.waiting and isinstance(text, str) else None

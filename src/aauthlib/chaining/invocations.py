@@ -118,9 +118,10 @@ class Invocations:
     def attach(self, invocation: Invocation, task: asyncio.Task[Any]) -> None:
         """From now on `task` carries on without its caller's connection; cancelled when the caller's time ends."""
         assert invocation.opened is not None
-        digest = invocation.opened.pending.digest
+        pending = invocation.opened.pending
+        digest = pending.digest
         self._live[digest] = (invocation, task)
-        watcher = asyncio.create_task(self._watch(digest, invocation, task))
+        watcher = asyncio.create_task(self._watch(pending, invocation, task))
         self._watchers.add(watcher)
 
         def done(_: object) -> None:
@@ -130,9 +131,10 @@ class Invocations:
         task.add_done_callback(done)
         watcher.add_done_callback(self._watchers.discard)
 
-    async def _watch(self, digest: str, invocation: Invocation, task: asyncio.Task[Any]) -> None:
+    async def _watch(self, opened: Pending, invocation: Invocation, task: asyncio.Task[Any]) -> None:
+        digest, seen = opened.digest, opened
         while True:
-            await self._store.wait_pending(digest, _WATCH_S)
+            await self._store.wait_pending(seen, _WATCH_S)
             pending = await self._store.get_pending(digest)
             if pending is not None and pending.waiting:
                 iss, jti = pending.request["upstream"]
@@ -141,7 +143,7 @@ class Invocations:
                 elif pending.expires_at <= self._clock():
                     await self._end(digest, Event.EXPIRE, {}, "The request timed out before it was completed.")
                 else:
-                    await asyncio.sleep(0)
+                    seen = pending
                     continue
             invocation.ended = True
             task.cancel()
@@ -203,9 +205,9 @@ class Invocations:
             raise NotFound("There is no such pending request for this caller.")
         return pending
 
-    async def wait(self, opened: Opened, timeout_s: float) -> None:
+    async def wait(self, pending: Pending, timeout_s: float) -> None:
         """Return when it may have changed."""
-        await self._store.wait_pending(opened.pending.digest, timeout_s)
+        await self._store.wait_pending(pending, timeout_s)
 
     # ---------------------------------------------------------------- the caller's side
 
@@ -240,7 +242,7 @@ class Invocations:
             return unshown
         if pending.state in (State.PENDING, State.INTERACTING) and wait_s:
             remaining = max(0.0, pending.expires_at - self._clock())
-            await self._store.wait_pending(pending.digest, min(wait_s, remaining))
+            await self._store.wait_pending(pending, min(wait_s, remaining))
             pending = await self._find(pending_id, owner)
         if pending.state is State.GRANTED:
             return _result(pending)

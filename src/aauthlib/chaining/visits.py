@@ -60,8 +60,8 @@ class Visits:
             pending = await self._interaction(handle, over_too=True)
 
     async def _moved(self, before: Pending, timeout_s: float) -> bool:
-        """Whether it changed in time; a step from INTERACTING to INTERACTING wakes no `changed`, but wakes."""
-        await self._store.wait_pending(before.digest, timeout_s)
+        """Whether it changed in time."""
+        await self._store.wait_pending(before, timeout_s)
         current = await self._store.get_pending(before.digest)
         return current is not None and (current.state, current.decision) != (before.state, before.decision)
 

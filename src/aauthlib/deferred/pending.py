@@ -31,6 +31,7 @@ __all__ = [
     "PendingRequests",
     "PendingStore",
     "id_digest",
+    "stamp_of",
 ]
 
 DEFAULT_LIFETIME_S = 900
@@ -47,6 +48,11 @@ _MAX_TRACKED = 10_000
 def id_digest(pending_id: str) -> str:
     """What is stored in place of a pending id, since only comparison is needed."""
     return hashlib.sha256(pending_id.encode("utf-8", "replace")).hexdigest()
+
+
+def stamp_of(version: int, state: str) -> str:
+    """Names a request as it stands. The state is in it for a server of an older version, which counts no versions."""
+    return f"{version} {state}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +81,17 @@ class Pending:
     """What was decided: JSON."""
     detail: str = ""
     """For people: why it ended as it did."""
+    version: int = 0
+    """Counts the changes that whoever polls must see."""
 
     @property
     def waiting(self) -> bool:
         return self.state in WAITING
+
+    @property
+    def stamp(self) -> str:
+        """Tells it from what it was before and will be after (`stamp_of`)."""
+        return stamp_of(self.version, self.state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +128,8 @@ class PendingStore(Protocol):
         A match applies `ARRIVE`; the last permitted failure applies `REJECT_CODE`. Raises `InvalidCode`.
         """
 
-    async def wait_pending(self, digest: str, timeout_s: float) -> None:
-        """Return when the pending request may have changed or waits no longer, or after `timeout_s` seconds."""
+    async def wait_pending(self, pending: Pending, timeout_s: float) -> None:
+        """Return when the request does not stand any more as `pending` says, or after `timeout_s` seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +236,7 @@ class PendingRequests:
         # An open question is what the poll waits for.
         if pending.waiting and pending.state is not State.CLARIFYING and wait_s > 0:
             remaining = max(0.0, pending.expires_at - self._clock())
-            await self._store.wait_pending(pending.digest, min(wait_s, MAX_WAIT_S, remaining))
+            await self._store.wait_pending(pending, min(wait_s, MAX_WAIT_S, remaining))
             pending = await self.find(pending_id, owner=owner)
         if pending.waiting and waiting is not None:
             return await waiting(pending)

@@ -33,7 +33,17 @@ from .access_tokens import SQLIssuedAuthTokens, hold, record_token
 from .access_trust import SQLTrust, bind
 from .database import from_json, to_json
 from .key_records import StoredSigningKey
-from .pending import KEPT_AFTER_END_S, SQLPendingStore, advance, expired, insert_pending, load, pending_table, take_code
+from .pending import (
+    KEPT_AFTER_END_S,
+    SQLPendingStore,
+    advance,
+    expired,
+    insert_pending,
+    load,
+    pending_table,
+    take_code,
+    touch,
+)
 from .rows import insert_once, key_of, token_key
 from .signing_keys import add_signing_key, signing_keys_of
 
@@ -88,24 +98,11 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
                 await self.record_delivery(connection, pending, record)
             if pending.state in TERMINAL and pending.state is not State.GRANTED:
                 await _forget(connection, digest)
-        self.waiters.wake(digest)
         return pending
 
     async def record_delivery(self, connection: AsyncConnection, pending: Pending, record: object) -> None:
         if record is not None and not await record_token(connection, record):
             raise Revoked("A token the request depends on was revoked.")
-
-    async def wait_pending(self, digest: str, timeout_s: float) -> None:
-        """Also returns when what the request waits for changed."""
-        before = await self.exchange(digest)
-        if before is None or not before.pending.waiting:
-            return
-
-        async def changed() -> bool:
-            current = await self.exchange(digest)
-            return current is None or (current.step, current.pending.state) != (before.step, before.pending.state)
-
-        await self.waiters.wait(digest, timeout_s, changed)
 
     # ------------------------------------------------------------------ exchanges
 
@@ -158,9 +155,7 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
             if event is not None:
                 await advance(connection, digest, event, detail=detail, decision=decision)
             else:
-                await connection.execute(
-                    update(pending_table).where(pending_table.c.digest == digest).values(requirement=requirement)
-                )
+                await touch(connection, current, requirement=requirement)
             kept = learned if event in (None, Event.GRANT) else Learned()
             await connection.execute(
                 update(exchanges)
@@ -168,7 +163,6 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
                 .values(learned=to_json(msgspec.to_builtins(kept)), terms=to_json(dict(terms or {})), step=step + 1)
             )
             await add_log(connection, log)
-        self.waiters.wake(digest)
         return True
 
     async def set_code(self, digest: str, *, step: int, handle: str, code_digest: str) -> bool:
@@ -199,8 +193,6 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
                     .values(decision=to_json({"user": user} | ({"callback": callback} if callback else {})))
                 )
                 pending = await load(connection, pending.digest)
-        if pending is not None:
-            self.waiters.wake(pending.digest)
         if pending is None or failure is not None:
             raise failure or InvalidCode("The code is not recognised.")
         return pending
@@ -275,7 +267,7 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
 
     # ------------------------------------------------------------------ for the part about tokens
 
-    async def end_exchanges(self, connection: AsyncConnection, key: str, *, detail: str) -> list[str]:
+    async def end_exchanges(self, connection: AsyncConnection, key: str, *, detail: str) -> None:
         revocable = [str(state) for state in State if Event.REVOKE in TRANSITIONS[state]]
         hanging = or_(
             exchanges.c.presented == key,
@@ -297,11 +289,6 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
             except IllegalTransition:
                 continue  # Delivered while its row was waited for: its token is among the issued ones now.
             await _forget(connection, digest)
-        return digests
-
-    def wake(self, digests: Sequence[str]) -> None:
-        for digest in digests:
-            self.waiters.wake(digest)
 
 
 async def _exchange(connection: AsyncConnection, digest: str) -> Exchange | None:

@@ -84,12 +84,8 @@ class SQLIssuedAuthTokens:
 
     database: Database
 
-    async def end_exchanges(self, connection: AsyncConnection, key: str, *, detail: str) -> list[str]:
-        """End as revoked what waits and hangs on the token `key`; returns the digests of those requests."""
-        raise TypeError("A store of issued tokens is part of an access store.")
-
-    def wake(self, digests: Sequence[str]) -> None:
-        """Wake who polls these requests."""
+    async def end_exchanges(self, connection: AsyncConnection, key: str, *, detail: str) -> None:
+        """End as revoked what waits and hangs on the token `key`."""
         raise TypeError("A store of issued tokens is part of an access store.")
 
     async def record_issued(self, token: IssuedAuthToken) -> bool:
@@ -123,14 +119,13 @@ class SQLIssuedAuthTokens:
             row = (await connection.execute(select(grounds).where(grounds.c.key == key))).one()
             values = {"exp": max(row.exp, exp), "revoked_at": now if row.revoked_at is None else row.revoked_at}
             await connection.execute(update(grounds).where(grounds.c.key == key).values(**values))
-            digests = await self.end_exchanges(connection, key, detail=detail)
+            await self.end_exchanges(connection, key, detail=detail)
             await connection.execute(
                 update(issued_tokens)
                 .where(_hangs_on(key), issued_tokens.c.exp > now, issued_tokens.c.revoked_at.is_(None))
                 .values(revoked_at=now)
             )
             await _note(connection, _hangs_on(key), now=now)
-        self.wake(digests)
 
     async def withdrawn(self, *, iss: str, jti: str, now: float) -> list[IssuedAuthToken]:
         """The unexpired tokens that were withdrawn with `jti` of `iss`, with what came of telling their resources."""

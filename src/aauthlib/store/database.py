@@ -1,7 +1,8 @@
 """One database handle for all stores: SQLAlchemy Core on SQLite (default) or PostgreSQL.
 
 Every public method of a store is one `transaction`. On SQLite a transaction begins IMMEDIATE, so that a decision is
-read and written under one lock; on PostgreSQL rows are locked with `FOR UPDATE` where a state is advanced.
+read and written under one lock; on PostgreSQL rows are locked with `FOR UPDATE` where a state is advanced. What only
+looks is a `reading` and takes no lock. Whoever waits for a change is told with the commit (`note_change`).
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from sqlalchemy import MetaData, event
+from sqlalchemy import MetaData, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from .listening import CHANNEL, PostgreSQLListener
 from .sqlite import sqlite_creator
 from .upgrading import SchemaState, upgrade_schema
+from .waiters import Waiters
 
-__all__ = ["Database", "from_json", "schema", "to_json"]
+__all__ = ["Database", "from_json", "note_change", "schema", "to_json"]
 
 #: Every table of every store, so that one database can hold all roles of a process.
 schema = MetaData(
@@ -35,6 +38,9 @@ schema = MetaData(
 )
 
 _BUSY_TIMEOUT_MS = 10_000
+_CHANGES = "aauthlib_changes"
+_READING = "aauthlib_reading"
+_NOTIFY = text("SELECT pg_notify(:channel, news) FROM unnest(CAST(:news AS text[])) AS news")
 
 
 class Database:
@@ -42,6 +48,9 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
+        self._reading = engine.execution_options(**{_READING: True})
+        self.waiters = Waiters(None if self.is_sqlite else PostgreSQLListener(engine))
+        """Who waits in this process for something in this database to change."""
         # An in-memory SQLite database has one connection, so its transactions take turns.
         shared = engine.dialect.name == "sqlite" and engine.url.database in (None, "", ":memory:")
         self._turn: AbstractAsyncContextManager[None] = anyio.Lock() if shared else nullcontext()
@@ -108,13 +117,38 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction: committed at the end, rolled back when anything is raised or cancelled."""
+        """One transaction: committed at the end, rolled back when anything is raised or cancelled.
+
+        Who waits for what was changed in it (`note_change`) is woken when it is committed, in every process.
+        """
         async with self._turn, self.engine.begin() as connection:
+            changes: dict[str, str] = {}
+            connection.info[_CHANGES] = changes
+            yield connection
+            if changes and not self.is_sqlite:
+                news = [f"{key} {stamp}" for key, stamp in changes.items()]
+                await connection.execute(_NOTIFY, {"channel": CHANNEL, "news": news})
+        for key, stamp in changes.items():
+            self.waiters.wake(key, stamp)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that changes nothing, and on SQLite waits for nobody who does."""
+        async with self._turn, self._reading.begin() as connection:
             yield connection
 
     async def close(self) -> None:
         """Close every connection."""
+        await self.waiters.close()
         await self.engine.dispose()
+
+
+def note_change(connection: AsyncConnection, key: str, stamp: str) -> None:
+    """Have whoever waits for `key`, in any process, woken when the transaction of `connection` is committed.
+
+    `stamp` is what the key then has: see `Waiters`.
+    """
+    connection.info.setdefault(_CHANGES, {})[key] = stamp
 
 
 def _create_file(path: Path) -> None:
@@ -140,7 +174,7 @@ def _configure_sqlite(engine: AsyncEngine, *, foreign_keys: bool = True) -> None
 
     @event.listens_for(engine.sync_engine, "begin")
     def on_begin(connection: Any) -> None:
-        connection.connection.driver_connection.begin()
+        connection.connection.driver_connection.begin(reading=connection.get_execution_options().get(_READING, False))
 
 
 def to_json(value: object) -> str:

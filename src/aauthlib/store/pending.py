@@ -7,17 +7,16 @@ so that a decision and what it causes are written together.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Float, Integer, String, Table, Text, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..deferred.machine import Event, State, transition
-from ..deferred.pending import Pending
+from ..deferred.pending import Pending, stamp_of
 from ..errors import InvalidCode, NotFound
-from .database import Database, from_json, schema, to_json
-from .waiters import Waiters
+from .database import Database, from_json, note_change, schema, to_json
 
 __all__ = [
     "KEPT_AFTER_END_S",
@@ -28,6 +27,7 @@ __all__ = [
     "load",
     "pending_table",
     "take_code",
+    "touch",
 ]
 
 #: How long a pending request is kept after its end, in seconds.
@@ -50,6 +50,8 @@ pending_table = Table(
     Column("detail", Text, nullable=False, default=""),
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False, index=True),
+    # Counts the changes that whoever polls must see.
+    Column("version", Integer, nullable=False, default=0, server_default="0"),
 )
 
 
@@ -69,6 +71,7 @@ def _pending(row: Any) -> Pending:
         detail=row.detail,
         created_at=row.created_at,
         expires_at=row.expires_at,
+        version=row.version,
     )
 
 
@@ -96,8 +99,17 @@ async def advance(
         values["detail"] = detail
     if decision is not None:
         values["decision"] = to_json(dict(decision))
-    await connection.execute(update(pending_table).where(pending_table.c.digest == digest).values(**values))
-    return await load(connection, digest)
+    return await touch(connection, pending, **values)
+
+
+async def touch(connection: AsyncConnection, before: Pending, **values: Any) -> Pending:
+    """Change columns of a pending request whose row is locked, so that whoever polls it sees that it changed."""
+    changed = values | {"version": before.version + 1}
+    await connection.execute(update(pending_table).where(pending_table.c.digest == before.digest).values(**changed))
+    after = await load(connection, before.digest)
+    if before.waiting:
+        note_change(connection, after.digest, after.stamp)
+    return after
 
 
 async def insert_pending(connection: AsyncConnection, pending: Pending) -> None:
@@ -164,9 +176,8 @@ async def expired(connection: AsyncConnection, *, before: float, limit: int = 50
 class SQLPendingStore:
     """`PendingStore` on a database. Role stores inherit from it and override `record_delivery`."""
 
-    def __init__(self, database: Database, *, waiters: Waiters | None = None) -> None:
+    def __init__(self, database: Database) -> None:
         self.database = database
-        self.waiters = waiters if waiters is not None else Waiters()
 
     async def record_delivery(self, connection: AsyncConnection, pending: Pending, record: object) -> None:
         """Keep `record` in the transaction that marks `pending` delivered. A store that keeps nothing ignores it."""
@@ -176,14 +187,14 @@ class SQLPendingStore:
             await insert_pending(connection, pending)
 
     async def get_pending(self, digest: str) -> Pending | None:
-        async with self.database.transaction() as connection:
+        async with self.database.reading() as connection:
             row = (
                 await connection.execute(select(pending_table).where(pending_table.c.digest == digest))
             ).one_or_none()
         return _pending(row) if row is not None else None
 
     async def get_interaction(self, handle: str) -> Pending | None:
-        async with self.database.transaction() as connection:
+        async with self.database.reading() as connection:
             row = (
                 await connection.execute(select(pending_table).where(pending_table.c.handle == handle))
             ).one_or_none()
@@ -194,26 +205,23 @@ class SQLPendingStore:
             pending = await advance(connection, digest, event, detail=detail)
             if event is Event.DELIVER:
                 await self.record_delivery(connection, pending, record)
-        self.waiters.wake(digest)
         return pending
 
     async def consume_code(self, handle: str, digest: str, *, max_attempts: int) -> Pending:
         """See `PendingStore.consume_code`. A failed attempt is committed before the error is raised."""
         async with self.database.transaction() as connection:
             pending, failure = await take_code(connection, handle, digest, max_attempts=max_attempts)
-        if pending is not None:
-            self.waiters.wake(pending.digest)
         if failure is not None or pending is None:
             raise failure or InvalidCode("The code is not recognised.")
         return pending
 
-    async def wait_pending(self, digest: str, timeout_s: float) -> None:
-        before = await self.get_pending(digest)
-        if before is None or not before.waiting:
-            return  # Decided since its poller looked, with nobody registered yet to be woken.
+    async def wait_pending(self, pending: Pending, timeout_s: float) -> None:
+        await self.database.waiters.wait(pending.digest, pending.stamp, timeout_s, self.stamps)
 
-        async def changed() -> bool:
-            current = await self.get_pending(digest)
-            return current is None or current.state is not before.state
-
-        await self.waiters.wait(digest, timeout_s, changed)
+    async def stamps(self, digests: Sequence[str]) -> Mapping[str, str]:
+        """The stamps of those of these requests that there are."""
+        columns = pending_table.c
+        query = select(columns.digest, columns.version, columns.state).where(columns.digest.in_(digests))
+        async with self.database.reading() as connection:
+            rows = await connection.execute(query)
+            return {row.digest: stamp_of(row.version, row.state) for row in rows}

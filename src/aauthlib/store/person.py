@@ -7,8 +7,6 @@ Where both are locked, the agent's binding is locked before the request.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -88,10 +86,6 @@ class SQLPersonStore(
 ):
     """Everything a person server keeps."""
 
-    def wake(self, digests: Sequence[str]) -> None:
-        for digest in digests:
-            self.waiters.wake(digest)
-
     # ------------------------------------------------------------------ PendingStore
 
     async def create_pending(self, pending: Pending) -> None:
@@ -142,7 +136,6 @@ class SQLPersonStore(
             pending = await advance(connection, digest, event, detail=detail)
             if event is Event.DELIVER:
                 await self.record_delivery(connection, pending, record)
-        self.waiters.wake(digest)
         return pending
 
     async def record_delivery(self, connection: AsyncConnection, pending: Pending, record: object) -> None:
@@ -227,9 +220,7 @@ class SQLPersonStore(
                         .where(person_requests.c.digest == digest)
                         .values(person_id=person_id, callback=callback)
                     )
-            before, request = request, await request_of(connection, digest)
-        if before.pending.state is not request.pending.state:
-            self.waiters.wake(digest)
+            request = await request_of(connection, digest)
         if failure is not None:
             raise failure
         return request
@@ -244,8 +235,6 @@ class SQLPersonStore(
             expired = await expire(connection, request, now=now)
             if expired:
                 request = await request_of(connection, digest)
-        if expired:
-            self.waiters.wake(digest)
         return request
 
     async def requests_for(self, person_id: str, *, now: float, limit: int = 50) -> list[PersonRequest]:
@@ -316,7 +305,6 @@ class SQLPersonStore(
                         connection, decision.mission, decision_entry(request, "granted", now, scopes=decision.scopes)
                     )
             request = await request_of(connection, digest)
-        self.waiters.wake(digest)
         if expired:
             raise Expired(TIMED_OUT)
         return request
@@ -353,7 +341,6 @@ class SQLPersonStore(
                 if mission is not None:
                     await add_entry(connection, mission, decision_entry(request, str(event), now))
             request = await request_of(connection, digest)
-        self.waiters.wake(digest)
         if expired and event is not Event.EXPIRE:
             raise Expired(TIMED_OUT)
         return request
@@ -399,6 +386,5 @@ class SQLPersonStore(
             await connection.execute(update(federations).where(federations.c.tokens_exp < now).values(tokens=None))
             dropped += await drop_ended(connection, now=now, limit=limit)
         async with self.database.transaction() as connection:
-            ended = await end_expired(connection, now=now, limit=limit)
-        self.wake(ended)
+            await end_expired(connection, now=now, limit=limit)
         return dropped

@@ -5,7 +5,7 @@ Also the person's profile, the audit log and the server's keys: everything that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import and_, delete, func, insert, or_, select
@@ -42,10 +42,6 @@ class SQLBindings:
     """The part of a person server's store that is about people and their agents."""
 
     database: Database
-
-    def wake(self, digests: Sequence[str]) -> None:
-        """Wake who polls these requests."""
-        raise TypeError("A store of bindings is part of a person store.")
 
     # ------------------------------------------------------------------ keys
 
@@ -161,9 +157,7 @@ class SQLBindings:
         Returns the tokens whose resources are to be told. Raises `NotFound` when the agent is not this person's.
         """
         async with self.database.transaction() as connection:
-            due, digests = await end_binding(connection, person_id, agent, now=now)
-        self.wake(digests)
-        return due
+            return await end_binding(connection, person_id, agent, now=now)
 
     async def forget(self, person_id: str, consent: Consent, *, now: float) -> None:
         """Forget one remembered consent, so that the person is asked again. Tokens out there live out their time."""
@@ -230,27 +224,22 @@ class SQLBindings:
         ]
 
 
-async def end_binding(
-    connection: AsyncConnection, person_id: str, agent: AgentId, *, now: float
-) -> tuple[list[IssuedToken], list[str]]:
-    """`SQLBindings.disconnect`, in the caller's transaction.
-
-    Returns the tokens whose resources are to be told, and the requests whose pollers are to be woken.
-    """
+async def end_binding(connection: AsyncConnection, person_id: str, agent: AgentId, *, now: float) -> list[IssuedToken]:
+    """`SQLBindings.disconnect`, in the caller's transaction. Returns the tokens whose resources are to be told."""
     binding = await binding_of(connection, agent, lock=True)
     if binding is None or binding.person_id != person_id:
         raise NotFound("This agent is not connected to your account.")
-    _, digests = await end_agents_missions(connection, agent, REVOKED, now=now)
+    ended = await end_agents_missions(connection, agent, REVOKED, now=now)
     for table in (consents, bindings):
         await connection.execute(delete(table).where(table.c.agent_iss == agent[0], table.c.agent_sub == agent[1]))
-    digests += await revoke_requests(
+    ended += await revoke_requests(
         connection,
         and_(person_requests.c.agent_iss == agent[0], person_requests.c.agent_sub == agent[1]),
         detail="The person disconnected the agent.",
     )
     # Those of its missions are among them again, since nobody was told yet.
     due, further = await revoke_tokens(connection, agent, now=now)
-    digests += further
+    ended += further
     await add_audit(
         connection,
         AuditRecord(
@@ -259,7 +248,7 @@ async def end_binding(
             action="disconnect agent",
             agent=agent,
             result="disconnected",
-            details={"tokens": len(due), "requests": len(digests)},
+            details={"tokens": len(due), "requests": ended},
         ),
     )
-    return due, digests
+    return due

@@ -25,7 +25,6 @@ from .person_records import AuditRecord, NotWaiting, PersonRequest
 from .person_tables import federations, person_requests
 from .person_tokens import add_audit
 from .rows import token_key
-from .waiters import Waiters
 
 __all__ = [
     "MAX_QUESTIONS",
@@ -86,7 +85,6 @@ class SQLConversations:
     """The part of a person server's store that keeps conversations."""
 
     database: Database
-    waiters: Waiters
 
     async def conversation(self, digest: str) -> list[Turn]:
         """Every turn about a request, the oldest first."""
@@ -112,7 +110,6 @@ class SQLConversations:
                 await advance(connection, digest, Event.ASK)
                 await _append(connection, request, turn, person_id)
             request = await request_of(connection, digest)
-        self.waiters.wake(digest)
         if timed_out:
             raise Expired(TIMED_OUT)
         return request
@@ -152,7 +149,6 @@ class SQLConversations:
                     .values(tokens=to_json(merged), tokens_exp=tokens_exp)
                 )
             await _append(connection, before, turn, before.person_id)
-        self.waiters.wake(digest)
 
 
 async def _replace(connection: AsyncConnection, digest: str, request: Mapping[str, Any], expires_at: float) -> None:

@@ -79,10 +79,6 @@ class SQLFederations:
 
     database: Database
 
-    def wake(self, digests: Sequence[str]) -> None:
-        """Wake who polls these requests."""
-        raise TypeError("A store of federations is part of a person store.")
-
     # ------------------------------------------------------------------ requests
 
     async def start_federation(
@@ -149,7 +145,6 @@ class SQLFederations:
         decision = {"granted_by": person_id, "scopes": list(scopes), "granted_at": now, "remembered": True}
         async with self.database.transaction() as connection:
             await advance(connection, digest, Event.GRANT, decision=decision)
-        self.wake([digest])
 
     # ------------------------------------------------------------------ tokens
 

@@ -6,7 +6,6 @@ that identifies them. Whom the withdrawal of a token is owed to is returned, to 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import delete, or_, select
@@ -34,10 +33,6 @@ class SQLLeaving:
 
     database: Database
 
-    def wake(self, digests: Sequence[str]) -> None:
-        """Wake who polls these requests."""
-        raise TypeError("This is part of a person store.")
-
     async def tenant_of(self, person_id: str) -> str | None:
         """The organisation the person belongs to."""
         async with self.database.transaction() as connection:
@@ -59,7 +54,7 @@ class SQLLeaving:
             if not removed.rowcount:
                 raise NotFound("There is no such person in this organisation.")
             await keep_an_administrator(connection, tenant)
-            due, digests = await end_bindings(connection, person_id, now=now)
+            due = await end_bindings(connection, person_id, now=now)
             for table in (identities, session_table):
                 await connection.execute(delete(table).where(table.c.person_id == person_id))
             await add_audit(
@@ -72,7 +67,6 @@ class SQLLeaving:
                     details={"tenant": tenant, "by": by, "tokens": len(due)},
                 ),
             )
-        self.wake(digests)
         return due
 
     async def export_person(self, person_id: str) -> dict[str, list[dict[str, Any]]]:
@@ -94,9 +88,9 @@ class SQLLeaving:
                 await lock_tenant(connection, tenant)
                 await connection.execute(delete(members).where(members.c.person_id == person_id))
                 await keep_an_administrator(connection, tenant)
-            due, digests = await end_bindings(connection, person_id, now=now)
+            due = await end_bindings(connection, person_id, now=now)
             mine = or_(person_requests.c.person_id == person_id, person_requests.c.acting_for == person_id)
-            digests += await revoke_requests(connection, mine, detail="The person's account was deleted.")
+            await revoke_requests(connection, mine, detail="The person's account was deleted.")
             await erase(connection, person_id, pseudonym=pseudonym)
             await add_audit(
                 connection,
@@ -104,19 +98,13 @@ class SQLLeaving:
                     at=now, person_id=pseudonym, action="delete account", result="done", details={"tokens": len(due)}
                 ),
             )
-        self.wake(digests)
         return due
 
 
-async def end_bindings(
-    connection: AsyncConnection, person_id: str, *, now: float
-) -> tuple[list[IssuedToken], list[str]]:
-    """Disconnect every agent of a person. Returns the tokens to tell about, and the requests whose pollers to wake."""
+async def end_bindings(connection: AsyncConnection, person_id: str, *, now: float) -> list[IssuedToken]:
+    """Disconnect every agent of a person. Returns the tokens whose resources are to be told."""
     query = select(bindings.c.agent_iss, bindings.c.agent_sub).where(bindings.c.person_id == person_id)
     due: list[IssuedToken] = []
-    digests: list[str] = []
     for row in (await connection.execute(query.order_by(bindings.c.agent_iss, bindings.c.agent_sub))).all():
-        tokens, ended = await end_binding(connection, person_id, (row.agent_iss, row.agent_sub), now=now)
-        due += tokens
-        digests += ended
-    return due, digests
+        due += await end_binding(connection, person_id, (row.agent_iss, row.agent_sub), now=now)
+    return due

@@ -32,10 +32,10 @@ async def end_mission(
     actor: str,
     note: str | None = None,
     keep: str | None = None,
-) -> tuple[list[IssuedToken], list[str]]:
+) -> tuple[list[IssuedToken], int]:
     """End an active mission for good. `keep` is the digest of a request that goes on: the one that ends it.
 
-    Returns the tokens whose recipients are to be told, and the digests of the requests that ended.
+    Returns the tokens whose recipients are to be told, and how many requests ended.
     """
     changed = await connection.execute(
         update(missions)
@@ -43,13 +43,13 @@ async def end_mission(
         .values(terminated_at=now, termination_reason=reason)
     )
     if changed.rowcount != 1:
-        return [], []
+        return [], 0
     content = {"reason": reason, **({"note": note} if note else {})}
     await add_entry(connection, mission.s256, LogEntry(at=now, kind="termination", actor=actor, content=content))
     concerned = person_requests.c.mission == mission.s256
     if keep is not None:
         concerned = and_(concerned, person_requests.c.digest != keep)
-    digests = await revoke_requests(connection, concerned, detail="The mission this request belongs to has ended.")
+    ended = await revoke_requests(connection, concerned, detail="The mission this request belongs to has ended.")
     due, further = await revoke_mission_tokens(connection, mission.s256, now=now)
     await connection.execute(delete(consents).where(consents.c.mission == mission.s256))
     await add_audit(
@@ -63,42 +63,36 @@ async def end_mission(
             details={"mission_s256": mission.s256, "tokens": len(due)},
         ),
     )
-    return due, digests + further
+    return due, ended + further
 
 
-async def end_agents_missions(
-    connection: AsyncConnection, agent: AgentId, reason: str, *, now: float
-) -> tuple[list[IssuedToken], list[str]]:
-    """End every active mission of an agent."""
+async def end_agents_missions(connection: AsyncConnection, agent: AgentId, reason: str, *, now: float) -> int:
+    """End every active mission of an agent. Returns how many requests ended."""
     query = (
         select(missions)
         .where(missions.c.agent_iss == agent[0], missions.c.agent_sub == agent[1], missions.c.terminated_at.is_(None))
         .order_by(missions.c.key)
         .with_for_update()
     )
-    due, digests = list[IssuedToken](), list[str]()
+    requests = 0
     for row in (await connection.execute(query)).all():
         mission = mission_of(row)
         expired = mission.ended(now=now)
-        tokens, ended = await end_mission(connection, mission, expired or reason, now=now, actor="person")
-        due += tokens
-        digests += ended
-    return due, digests
+        _, ended = await end_mission(connection, mission, expired or reason, now=now, actor="person")
+        requests += ended
+    return requests
 
 
-async def end_expired(connection: AsyncConnection, *, now: float, limit: int) -> list[str]:
-    """Write down what expired: every decision compares the clock anyway. Returns the digests that ended.
+async def end_expired(connection: AsyncConnection, *, now: float, limit: int) -> None:
+    """Write down what expired: every decision compares the clock anyway.
 
     Nobody has to be told of a token: none outlives its mission.
     """
     query = select(missions).where(missions.c.expires_at <= now, missions.c.terminated_at.is_(None)).limit(limit)
-    digests = list[str]()
     for row in (await connection.execute(query)).all():
         mission = mission_of(row)
         await binding_of(connection, mission.agent, lock=True)
-        _, ended = await end_mission(connection, mission, EXPIRED, now=mission.expires_at or now, actor="server")
-        digests += ended
-    return digests
+        await end_mission(connection, mission, EXPIRED, now=mission.expires_at or now, actor="server")
 
 
 async def drop_ended(connection: AsyncConnection, *, now: float, limit: int) -> int:

@@ -6,7 +6,6 @@ request, the mission.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from math import floor
 
@@ -47,10 +46,6 @@ class SQLMissions:
     """The part of a person server's store that is about missions."""
 
     database: Database
-
-    def wake(self, digests: Sequence[str]) -> None:
-        """Wake who polls these requests."""
-        raise TypeError("A store of missions is part of a person store.")
 
     # ------------------------------------------------------------------ looking
 
@@ -112,7 +107,7 @@ class SQLMissions:
         `NotWaiting`, `Expired`, `AgentOfAnotherPerson` or, for a mission to replace that is over, `MissionTerminated`.
         """
         agent, person_id = approval.agent, approval.person_id
-        due, digests = list[IssuedToken](), [digest]
+        due = list[IssuedToken]()
         async with self.database.transaction() as connection:
             binding = await binding_of(connection, agent, lock=True)
             request = await visible(connection, digest, person_id)
@@ -128,8 +123,7 @@ class SQLMissions:
                     old = await active_mission(connection, approval.replaces, now=now)
                     if old.agent != agent or old.person_id != person_id:
                         raise AgentOfAnotherPerson("The mission to replace is not one of this agent's for you.")
-                    due, ended = await end_mission(connection, old, SUPERSEDED, now=now, actor="person")
-                    digests += ended
+                    due, _ = await end_mission(connection, old, SUPERSEDED, now=now, actor="person")
                 await end(
                     connection,
                     digest,
@@ -162,7 +156,6 @@ class SQLMissions:
                 )
                 await _audit(connection, mission, "approve mission", "granted", now=now)
             request = await request_of(connection, digest)
-        self.wake(digests)
         if timed_out:
             raise Expired(TIMED_OUT)
         return request, due
@@ -176,7 +169,7 @@ class SQLMissions:
         to be told of where a mission ended. Raises `NotFound`, `NotWaiting`, `Expired`, `AgentOfAnotherPerson` or
         `MissionTerminated`.
         """
-        due, digests = list[IssuedToken](), [digest]
+        due = list[IssuedToken]()
         async with self.database.transaction() as connection:
             binding = await binding_of(connection, verdict.agent, lock=True)
             request = await visible(connection, digest, verdict.person_id)
@@ -197,8 +190,7 @@ class SQLMissions:
                 if mission is not None and verdict.remember_action is not None:
                     await remember(connection, replace(who, mission=mission.s256), verdict.remember_action, now)
                 if mission is not None and verdict.kind == "mission_completion":
-                    due, ended = await end_mission(connection, mission, COMPLETED, now=now, actor="person", keep=digest)
-                    digests += ended
+                    due, _ = await end_mission(connection, mission, COMPLETED, now=now, actor="person", keep=digest)
                 await add_audit(
                     connection,
                     AuditRecord(
@@ -211,7 +203,6 @@ class SQLMissions:
                     ),
                 )
             request = await request_of(connection, digest)
-        self.wake(digests)
         if timed_out:
             raise Expired(TIMED_OUT)
         return request, due
@@ -227,8 +218,7 @@ class SQLMissions:
         async with self.database.transaction() as connection:
             await binding_of(connection, found.agent, lock=True)
             mission = await active_mission(connection, s256, now=now)
-            due, digests = await end_mission(connection, mission, reason, now=now, actor="person", note=note)
-        self.wake(digests)
+            due, _ = await end_mission(connection, mission, reason, now=now, actor="person", note=note)
         return due
 
 

@@ -64,8 +64,8 @@ def _not_recorded(table: Any) -> ColumnElement[bool]:
     return or_(table.c.revocation.is_(None), table.c.revocation != RECORDED)
 
 
-async def revoke_requests(connection: AsyncConnection, where: ColumnElement[bool], *, detail: str) -> list[str]:
-    """End open requests as `revoked`, those that were granted but not fetched too. Returns their digests."""
+async def revoke_requests(connection: AsyncConnection, where: ColumnElement[bool], *, detail: str) -> int:
+    """End open requests as `revoked`, those that were granted but not fetched too. Returns how many."""
     revocable = [str(state) for state in State if Event.REVOKE in TRANSITIONS[state]]
     query = (
         select(pending_table.c.digest)
@@ -77,16 +77,16 @@ async def revoke_requests(connection: AsyncConnection, where: ColumnElement[bool
     digests = [row.digest for row in await connection.execute(query)]
     for digest in digests:
         await advance(connection, digest, Event.REVOKE, detail=detail)
-    return digests
+    return len(digests)
 
 
 async def revoke_tokens(
     connection: AsyncConnection, agent: AgentId, *, now: float, again: bool = False
-) -> tuple[list[IssuedToken], list[str]]:
+) -> tuple[list[IssuedToken], int]:
     """Revoke every unexpired token of the agent, and whatever was issued from one of them down a chain.
 
     `again` revokes nothing: it goes over what was revoked before. Returns the tokens whose recipients do not know yet,
-    and the digests of the requests down the chain that ended. One that was presented to access servers is returned once
+    and how many requests down the chain ended. One that was presented to access servers is returned once
     more for each, with `access_server` set and `revocation` that of the access server.
     """
     own = await connection.scalars(_held_by(issued_tokens, issued_tokens.c.jti, agent, now=now, revoked=again))
@@ -96,9 +96,7 @@ async def revoke_tokens(
     return await _withdraw(connection, own.all(), foreign.all(), now=now)
 
 
-async def revoke_mission_tokens(
-    connection: AsyncConnection, s256: str, *, now: float
-) -> tuple[list[IssuedToken], list[str]]:
+async def revoke_mission_tokens(connection: AsyncConnection, s256: str, *, now: float) -> tuple[list[IssuedToken], int]:
     """Revoke every unexpired token issued under a mission, and whatever hangs on one; returns as `revoke_tokens`."""
     own = await connection.scalars(
         select(issued_tokens.c.jti).where(issued_tokens.c.mission == s256, issued_tokens.c.exp > now)
@@ -111,16 +109,16 @@ async def revoke_mission_tokens(
 
 async def _withdraw(
     connection: AsyncConnection, own: Collection[str], foreign: Collection[str], *, now: float
-) -> tuple[list[IssuedToken], list[str]]:
+) -> tuple[list[IssuedToken], int]:
     """Revoke tokens of this server (by `jti`) and of access servers (by key), and all that was issued from them."""
     revoked, seen = list(own), {key_of(None, jti) for jti in own} | set(foreign)
-    jtis, keys, digests = list(own), list(seen), list[str]()
+    jtis, keys, ended = list(own), list(seen), 0
     for _ in range(_MAX_DEPTH):
         if not keys:
             break
         next_jtis, next_keys = list[str](), list[str]()
         for some in _batches(keys):
-            digests += await revoke_requests(
+            ended += await revoke_requests(
                 connection, person_requests.c.upstream_key.in_(some), detail="The upstream token was revoked."
             )
             for row in await connection.execute(
@@ -158,7 +156,7 @@ async def _withdraw(
         )
         await _note(connection, some, now=now)
         due += await _due(connection, some)
-    return sorted(due, key=lambda token: token.exp), digests
+    return sorted(due, key=lambda token: token.exp), ended
 
 
 async def _note(connection: AsyncConnection, jtis: Sequence[str], *, now: float) -> None:
@@ -198,10 +196,6 @@ class SQLRevocations:
 
     database: Database
 
-    def wake(self, digests: Sequence[str]) -> None:
-        """Wake who polls these requests."""
-        raise TypeError("A store of revocations is part of a person store.")
-
     async def revocations_held(self, iss: str) -> int:
         """How many revocations of one issuer are remembered."""
         async with self.database.transaction() as connection:
@@ -214,7 +208,7 @@ class SQLRevocations:
         this very revocation was recorded.
         """
         key = token_key(iss, jti)
-        digests: list[str] = []
+        ended = 0
         due: list[IssuedToken] = []
         async with self.database.transaction() as connection:
             seen = (
@@ -232,13 +226,13 @@ class SQLRevocations:
             fresh = await insert_once(connection, revocations, key=key, iss=iss, exp=exp, received_at=now)
             if sub is not None:
                 if fresh:
-                    digests = await revoke_requests(
+                    ended = await revoke_requests(
                         connection,
                         _concerns(person_requests, (iss, sub)),
                         detail="The agent's agent token was revoked.",
                     )
                 due, further = await revoke_tokens(connection, (iss, sub), now=now, again=not fresh)
-                digests += further
+                ended += further
             # Of tokens nobody here knows, no trace is kept but the revocation itself.
             if fresh and owner is not None:
                 await add_audit(
@@ -249,10 +243,9 @@ class SQLRevocations:
                         action="revoke agent_token",
                         agent=(iss, sub) if sub is not None else None,
                         result="recorded",
-                        details={"tokens": len(due), "requests": len(digests)},
+                        details={"tokens": len(due), "requests": ended},
                     ),
                 )
-        self.wake(digests)
         return due
 
     async def revoke_resource_token(self, *, iss: str, jti: str, exp: float, now: float) -> None:
@@ -260,12 +253,12 @@ class SQLRevocations:
         key = token_key(iss, jti)
         async with self.database.transaction() as connection:
             fresh = await insert_once(connection, revocations, key=key, iss=iss, exp=exp, received_at=now)
-            digests = await revoke_requests(
+            ended = await revoke_requests(
                 connection,
                 person_requests.c.resource_token == key,
                 detail="The resource withdrew the resource token this request was made for.",
             )
-            if fresh and digests:
+            if fresh and ended:
                 await add_audit(
                     connection,
                     AuditRecord(
@@ -274,10 +267,9 @@ class SQLRevocations:
                         action="revoke resource_token",
                         resource=iss,
                         result="recorded",
-                        details={"requests": len(digests)},
+                        details={"requests": ended},
                     ),
                 )
-        self.wake(digests)
 
     async def record_revocation_outcomes(self, outcomes: Sequence[tuple[Notice, Revoked]], *, now: float) -> None:
         """Keep how telling each recipient ended; where it can be tried again, that is due some time later."""

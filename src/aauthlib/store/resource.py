@@ -36,7 +36,6 @@ from ..errors import NotFound
 from .database import Database, from_json, schema, to_json
 from .pending import KEPT_AFTER_END_S, SQLPendingStore, advance, expired, pending_table
 from .resource_records import HELD_TRANSITIONS, Held, HeldState, NewSession, PersonRecord, Session
-from .waiters import Waiters
 
 __all__ = ["SQLResourceStore"]
 
@@ -160,8 +159,8 @@ def _person_of(row: Any) -> PersonRecord:
 class SQLResourceStore(SQLPendingStore):
     """`ResourceStore` on a database."""
 
-    def __init__(self, database: Database, clock: Clock, *, waiters: Waiters | None = None) -> None:
-        super().__init__(database, waiters=waiters)
+    def __init__(self, database: Database, clock: Clock) -> None:
+        super().__init__(database)
         self._clock = clock
         self._forgot_at = 0.0
 
@@ -210,7 +209,6 @@ class SQLResourceStore(SQLPendingStore):
     ) -> Pending:
         async with self.database.transaction() as connection:
             pending = await advance(connection, digest, event, detail=detail, decision=decision)
-        self.waiters.wake(digest)
         return pending
 
     async def count_waiting(self, owner: str, now: float) -> int:

@@ -7,11 +7,11 @@ transaction.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..deferred.machine import TERMINAL, WAITING, Event, State, transition
+from ..deferred.machine import TERMINAL, Event, transition
 from ..deferred.pending import Pending
 from ..effects import Clock
 from ..errors import InvalidCode, NotFound, TemporarilyUnavailable
@@ -114,8 +114,9 @@ class MemoryResourceStore:
             raise NotFound("There is no such pending request.")
         if detail:
             changes["detail"] = detail
-        self._pending[digest] = pending = replace(pending, state=transition(pending.state, event), **changes)
-        self._waiters.wake(digest)
+        state = transition(pending.state, event)
+        self._pending[digest] = pending = replace(pending, state=state, version=pending.version + 1, **changes)
+        self._waiters.wake(digest, pending.stamp)
         return pending
 
     async def consume_code(self, handle: str, digest: str, *, max_attempts: int) -> Pending:
@@ -132,19 +133,11 @@ class MemoryResourceStore:
             self._advance(pending.digest, Event.REJECT_CODE, detail="Too many wrong codes were tried.")
         raise InvalidCode("The code is not recognised.")
 
-    async def wait_pending(self, digest: str, timeout_s: float) -> None:
-        before = self._state(digest)
-        if before not in WAITING:
-            return  # Decided since its poller looked, with nobody registered yet to be woken.
+    async def wait_pending(self, pending: Pending, timeout_s: float) -> None:
+        await self._waiters.wait(pending.digest, pending.stamp, timeout_s, self._stamps)
 
-        async def changed() -> bool:
-            return self._state(digest) is not before
-
-        await self._waiters.wait(digest, timeout_s, changed)
-
-    def _state(self, digest: str) -> State | None:
-        pending = self._pending.get(digest)
-        return None if pending is None else pending.state
+    async def _stamps(self, digests: Sequence[str]) -> Mapping[str, str]:
+        return {digest: self._pending[digest].stamp for digest in digests if digest in self._pending}
 
     async def count_waiting(self, owner: str, now: float) -> int:
         return sum(p.owner == owner and p.waiting and p.expires_at > now for p in self._pending.values())

@@ -76,36 +76,37 @@ class SQLiteConnection(aiosqlite.Connection):
         super().__init__(connector, iter_chunk_size=64)
         # A process that ends does not wait for a connection that was left open.
         self._thread.daemon = True
-        self._begins, self._settled = False, True
+        self._begins: str | None = None
+        self._settled = True
 
     def cursor(self) -> Any:
         return _Cursor(self)
 
-    def begin(self) -> None:
-        """From the next statement on there is a transaction, with the lock for writing (`BEGIN IMMEDIATE`)."""
-        self._begins = True
+    def begin(self, *, reading: bool = False) -> None:
+        """From the next statement on there is a transaction, with the lock for writing unless it only reads."""
+        self._begins = "BEGIN" if reading else "BEGIN IMMEDIATE"
 
     async def visit(self, act: Callable[[sqlite3.Connection], _Done]) -> _Done:
         """Let `act` run where the connection lives."""
         # Both before the thread gets it: who is cancelled while it waits does not know how far the thread went.
-        begins, self._begins, self._settled = self._begins, False, False
+        begins, self._begins, self._settled = self._begins, None, False
 
         def visiting() -> _Done:
-            if begins:
-                self._conn.execute("BEGIN IMMEDIATE")
+            if begins is not None:
+                self._conn.execute(begins)
             return act(self._conn)
 
         done: _Done = await self._execute(visiting)  # type: ignore[no-untyped-call]
         return done
 
     async def commit(self) -> None:
-        self._begins = False
+        self._begins = None
         if not self._settled:
             await super().commit()
             self._settled = True
 
     async def rollback(self) -> None:
-        self._begins = False
+        self._begins = None
         if not self._settled:
             await super().rollback()
             self._settled = True
