@@ -30,8 +30,11 @@ format: setup ## Put the code in the house format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
+# Arguments for the measurements: make bench BENCH_ARGS="--only four_party policies".
+BENCH_ARGS ?=
+
 bench: setup ## Measure, print and write bench/results.json
-	$(PY) bench/run.py
+	scripts/with-postgres $(PY) bench/run.py $(BENCH_ARGS)
 
 # How many inputs make fuzz tries over all targets, and more arguments, such as FUZZ_ARGS="--only headers --seed 2".
 RUNS ?= 1050000

@@ -9,6 +9,8 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,11 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parent))
 
 import core
+import four_party
 import memory
 import peers
+import policies
+import revocations
 import served
 import three_party
 from rounds import ROUNDS, Rates, measure
@@ -116,14 +121,16 @@ def show(console: Console, rates: Rates, peer_names: list[str], missing: list[st
         console.print(f"  {name} is not installed and was left out.", style="yellow")
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rounds", type=int, default=ROUNDS, help="rounds that count, at least 5 for results.json")
-    arguments.add_argument("--callers", type=int, default=1_000_000, help="distinct callers of the memory figure")
-    arguments.add_argument("--no-write", action="store_true", help="leave bench/results.json as it is")
-    chosen = arguments.parse_args()
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the command line says."""
 
-    console = Console()
+    rounds: int
+    callers: int
+    postgres: str | None
+
+
+def signatures(console: Console, chosen: Chosen) -> dict[str, Any]:
     world = World()
     subjects = [*core.subjects(world), *served.subjects(world)]
     left_out: list[str] = []
@@ -135,33 +142,96 @@ def main() -> None:
     peer_names = [subject.name for subject in peer_subjects]
     gc.collect()
     gc.freeze()  # what stays until the end need not be looked through again and again
-
     rates = measure([*subjects, *peer_subjects], rounds=chosen.rounds)
+    gc.unfreeze()
     show(console, rates, peer_names, missing + left_out)
+    return {"rounds": chosen.rounds, **figures(rates, peer_names)}
 
-    held = memory.callers_memory(chosen.callers, world.now)
+
+def callers(console: Console, chosen: Chosen) -> dict[str, Any]:
+    held = memory.callers_memory(chosen.callers, int(time.time()))
     console.print(
-        f"\n{held['callers']:,} distinct callers: {held['cache_entries']:,} tokens, {held['rate_limit_entries']:,} "
+        f"{held['callers']:,} distinct callers: {held['cache_entries']:,} tokens, {held['rate_limit_entries']:,} "
         f"counts and {held['replay_entries']:,} digests kept; the process grew by "
         f"{held['cache_growth_mib']} MiB to {held['resident_mib']} MiB."
     )
+    return {"memory": held}
 
-    result: dict[str, Any] = {
-        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "machine": {"cpu": processor(), "cores": os.cpu_count(), "system": platform.platform(terse=True)},
-        "versions": versions(),
-        "rounds": chosen.rounds,
-        **figures(rates, peer_names),
-        "memory": held,
-    }
-    exchange = three_party.exchanges()
-    result.update(exchange)
-    console.print(f"\n{three_party.describe(exchange)}")
-    if not chosen.no_write:
+
+def three(console: Console, chosen: Chosen) -> dict[str, Any]:
+    found = three_party.exchanges(rounds=chosen.rounds)
+    console.print(three_party.describe(found))
+    return dict(found)
+
+
+def four(console: Console, chosen: Chosen) -> dict[str, Any]:
+    found = four_party.figures(chosen.postgres, rounds=chosen.rounds)
+    console.print(four_party.describe(found))
+    return found
+
+
+def decisions(console: Console, chosen: Chosen) -> dict[str, Any]:
+    found = policies.figures(rounds=chosen.rounds)
+    console.print(policies.describe(found))
+    return found
+
+
+Part = Callable[[Console, Chosen], dict[str, Any]]
+
+
+def cascade(role: str) -> Part:
+    def run(console: Console, chosen: Chosen) -> dict[str, Any]:
+        found = revocations.figures(role)
+        console.print(revocations.describe(role, found))
+        return found
+
+    return run
+
+
+PARTS: dict[str, Part] = {
+    "signatures": signatures,
+    "memory": callers,
+    "three_party": three,
+    "four_party": four,
+    "policies": decisions,
+    "access_cascade": cascade("access_server"),
+    "person_cascade": cascade("person_server"),
+}
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--only", nargs="+", choices=list(PARTS), metavar="PART", help=f"of {', '.join(PARTS)}")
+    arguments.add_argument("--rounds", type=int, default=ROUNDS, help="rounds that count, at least 5 for results.json")
+    arguments.add_argument("--callers", type=int, default=1_000_000, help="distinct callers of the memory figure")
+    arguments.add_argument(
+        "--postgres",
+        default=os.environ.get("AAUTHLIB_TEST_POSTGRES_URL"),
+        help="URL of a PostgreSQL server that may be given databases (by default AAUTHLIB_TEST_POSTGRES_URL)",
+    )
+    arguments.add_argument("--no-write", action="store_true", help="leave bench/results.json as it is")
+    said = arguments.parse_args()
+    chosen = Chosen(said.rounds, said.callers, said.postgres)
+
+    console = Console()
+    machine = {"cpu": processor(), "cores": os.cpu_count(), "system": platform.platform(terse=True)}
+    # A part that is measured alone takes the place of what it was before, and says when.
+    result: dict[str, Any] = json.loads(RESULTS.read_text()) if said.only else {}
+    result.update({"date": now(), "machine": machine, "versions": versions()})
+    for name in said.only or PARTS:
+        found = PARTS[name](console, chosen)
+        console.print()
+        result.update(found)
+        result.setdefault("measured", {})[name] = now()
+    if not said.no_write:
         RESULTS.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         console.print(
-            f"\nWritten to {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}"
+            f"Written to {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}"
         )
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 if __name__ == "__main__":

@@ -58,14 +58,14 @@ async def _measure(directory: Path, rounds: int, batch: int) -> dict[str, float]
     async with _parties(directory) as (resource, source):
         wire = AsyncWire.open(dev=True)
         try:
-            counted = _Counted(wire)
-            await _exchange(resource, source, counted)
+            counted = Counted(wire)
+            await exchange(resource, source, counted)
             signed = counted.signed
             rates = []
             for number in range(rounds + 1):
                 began = time.perf_counter()
                 for _ in range(batch):
-                    await _exchange(resource, source, wire)
+                    await exchange(resource, source, wire)
                 if number:
                     rates.append(batch / (time.perf_counter() - began))
         finally:
@@ -73,14 +73,15 @@ async def _measure(directory: Path, rounds: int, batch: int) -> dict[str, float]
     return {"three_party_per_s": round(statistics.median(rates), 1), "three_party_requests": signed}
 
 
-async def _exchange(resource: str, source: SelfIssued, wire: Any) -> None:
+async def exchange(resource: str, source: SelfIssued, wire: Any) -> None:
+    """One exchange of an agent that remembers nothing."""
     agent = AsyncAgent(source, wire=wire, dev=True, on_interaction=None)
     response = await agent.get(f"{resource}/events")
     if response.status_code != 200 or not response.json()["events"]:
         raise AssertionError(f"the exchange ended in {response.status_code}")
 
 
-class _Counted:
+class Counted:
     """A wire that counts the signed requests which cross it."""
 
     def __init__(self, wire: AsyncWire) -> None:
@@ -130,7 +131,7 @@ async def _parties(directory: Path) -> AsyncIterator[tuple[str, SelfIssued]]:
     servers = await serve_all([Running(app, "127.0.0.1", port) for app, port in zip(apps, ports, strict=True)])
     source = SelfIssued(provider, f"aauth:bench@agents.localhost:{ports[0]}", key, time.time, ps=person, dev=True)
     try:
-        await _consent(source, f"{resource}/events")
+        await consent(source, f"{resource}/events")
         yield resource, source
     finally:
         for server, _ in servers:
@@ -139,7 +140,7 @@ async def _parties(directory: Path) -> AsyncIterator[tuple[str, SelfIssued]]:
         await wire.aclose()
 
 
-async def _consent(source: SelfIssued, url: str) -> None:
+async def consent(source: SelfIssued, url: str) -> None:
     """The one time the person is asked: they make an account and approve, twice, and it is remembered."""
     person = ScriptedPerson(loopback_client())
     visits: set[asyncio.Task[None]] = set()

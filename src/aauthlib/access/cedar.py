@@ -75,7 +75,11 @@ class CedarPolicy:
         return policy
 
     async def decide(self, facts: Facts) -> Verdict:
-        entities, context = _entities(facts), _context(facts)
+        import cedarpy
+
+        # Read once: every value of the scope and every demand is a question about the same.
+        entities = cedarpy.Entities.from_json_str(msgspec.json.encode(_entities(facts)).decode())
+        context = _context(facts)
         granted, reasons = [], list[str]()
         for value in facts.scope:
             if value.startswith(_PREFIX):
@@ -101,9 +105,7 @@ class CedarPolicy:
 
     # ------------------------------------------------------------------ inside
 
-    def _ask(
-        self, facts: Facts, action: str, entities: list[dict[str, Any]], context: dict[str, Any]
-    ) -> tuple[bool | None, list[str]]:
+    def _ask(self, facts: Facts, action: str, entities: Any, context: dict[str, Any]) -> tuple[bool | None, list[str]]:
         """Whether `action` is permitted (`None` when a policy failed), and the policies that say so."""
         import cedarpy
 
