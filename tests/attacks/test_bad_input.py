@@ -329,6 +329,7 @@ ADDRESSES = [
     f"{PS}/security/provider/link",
     f"{PS}/security/provider/unlink",
     f"{PS}/requests/{{}}/ask",
+    f"{PS}/requests/{{}}/answer",
     f"{PS}/missions",
     f"{PS}/missions/{{}}",
     f"{PS}/missions/{{}}/end",
@@ -400,6 +401,7 @@ def test_any_request_to_any_address_gets_an_answer_in_its_form(town: Town, addre
 SIGNED_IN = {
     "/requests/{digest}": ["decision", "scope", "remember", "version"],
     "/requests/{digest}/ask": ["question", "options"],
+    "/requests/{digest}/answer": ["answer", "choice", "remember"],
     "/missions/{digest}/end": ["detail", "reason"],
     "/notifications/browser": ["endpoint", "p256dh", "auth"],
     "/notifications/channel": ["channel", "to"],

@@ -10,7 +10,16 @@ import pytest
 from argon2 import PasswordHasher
 from playwright.sync_api import Page, expect
 
-from aauthlib.access import Allow, AskClaims, CallablePolicy, Decision, Facts, NeedApproval, NeedInteraction
+from aauthlib.access import (
+    Allow,
+    AskClaims,
+    AskQuestion,
+    CallablePolicy,
+    Decision,
+    Facts,
+    NeedApproval,
+    NeedInteraction,
+)
 from aauthlib.accounts.passwords import Passwords
 from aauthlib.web.access import AccessApp, build_access_app
 from tests.web.person_pages.parties import page_url
@@ -20,10 +29,15 @@ from .conftest import PASSWORD, Album, NewPage, World, add_authenticator, set_up
 pytestmark = [pytest.mark.browser, pytest.mark.spec("#ps-as-trust-establishment", "#as-response")]
 
 
+PROJECT = "Which **project** is this for?"
+
+
 def decide(facts: Facts) -> Decision:
-    """Who binds a person server, and whose request is approved by the owner, gets what was asked."""
+    """Who binds a person server, says what for, and whose request is approved by the owner, gets what was asked."""
     if facts.bound_user is None:
         return NeedInteraction()
+    if PROJECT not in facts.answers:
+        return AskQuestion(PROJECT, ("Apollo", "Gemini"))
     if "email" not in facts.claims_asked:
         return AskClaims(("email",))
     return Allow() if facts.approved_by else NeedApproval("owner")
@@ -86,8 +100,8 @@ def test_a_person_confirms_their_person_server_and_the_owner_approves(
     album.take(olga, "access-join")
     make_account(olga, "Olga Novak", "olga")
 
-    # The person, on a phone, without JavaScript at the access server.
-    ana = new_page(viewport={"width": 390, "height": 844}, java_script_enabled=False)
+    # The person, on a phone.
+    ana = new_page(viewport={"width": 390, "height": 844})
     set_up(ana, world)
     ana.goto(for_ana)
     make_account(ana, "Ana Example", "ana")
@@ -104,7 +118,12 @@ def test_a_person_confirms_their_person_server_and_the_owner_approves(
     expect(ana.get_by_role("heading", level=1)).to_contain_text("speak for you?")
     album.take(ana, "access-confirm")
     ana.get_by_role("button", name="Confirm").click()
-    expect(ana.get_by_role("heading", level=1)).to_have_text("Confirmed")
+    # Back at the person server, which passes on what the policy asks.
+    expect(ana.get_by_role("heading", level=1)).to_have_text("One more question")
+    album.take(ana, "person-server-question")
+    ana.get_by_label("Gemini").check()
+    ana.get_by_role("button", name="Answer").click()
+    expect(ana.get_by_role("heading", level=1)).to_have_text("Allowed")
     world.clock.ahead_s += 5
     assert world.poll(answer).status == 202
 
@@ -115,6 +134,7 @@ def test_a_person_confirms_their_person_server_and_the_owner_approves(
     olga.get_by_role("link", name="Review the request for calendar.localhost").click()
     expect(olga.get_by_text("who confirmed here that")).to_contain_text("Ana Example")
     expect(olga.get_by_text("ana@example.com")).to_be_visible()
+    expect(olga.get_by_text("Gemini")).to_be_visible()
     assert olga.evaluate("document.documentElement.scrollWidth") <= 390
     album.take(olga, "access-approval")
     olga.get_by_role("button", name="Approve").click()
@@ -129,7 +149,9 @@ def test_a_person_confirms_their_person_server_and_the_owner_approves(
     album.take(boss, "access-people")
 
 
-def test_a_refusal_with_a_reason_by_keyboard_and_dark(new_page: NewPage, world: World, album: Album) -> None:
+def test_a_person_without_javascript_and_a_refusal_by_keyboard_in_the_dark(
+    new_page: NewPage, world: World, album: Album
+) -> None:
     office = world.ps.replace("//person.", "//access.")
     boss = new_page(color_scheme="dark", viewport={"width": 390, "height": 844})
     add_authenticator(boss)
@@ -140,7 +162,7 @@ def test_a_refusal_with_a_reason_by_keyboard_and_dark(new_page: NewPage, world: 
     boss.get_by_role("button", name="Create with a passkey").click()
     boss.get_by_role("heading", name="Hello, Cem Demir").wait_for()
     for_ana = invite(boss, office, "Ana")
-    ana = new_page()
+    ana = new_page(java_script_enabled=False)
     set_up(ana, world)
     ana.goto(for_ana)
     make_account(ana, "Ana Example", "ana")
@@ -149,7 +171,10 @@ def test_a_refusal_with_a_reason_by_keyboard_and_dark(new_page: NewPage, world: 
     ana.get_by_role("button", name="Allow", exact=True).click()
     ana.get_by_role("link", name="Continue at access.localhost").click()
     ana.get_by_role("button", name="Confirm").click()
-    ana.get_by_role("heading", name="Confirmed").wait_for()
+    ana.get_by_role("heading", name="One more question").wait_for()
+    ana.get_by_label("Apollo").check()
+    ana.get_by_role("button", name="Answer").click()
+    ana.get_by_role("heading", name="Allowed").wait_for()
     world.clock.ahead_s += 5
     assert world.poll(answer).status == 202
     boss.goto(office)

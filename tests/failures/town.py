@@ -119,7 +119,7 @@ class Town:
         await self.person_server.approve(digest, person_id=ALICE)
         onwards = (await self.person_server.consent(digest, person_id=ALICE)).access_interaction
         if onwards is not None:
-            await self._visit(onwards.partition("?")[0], onwards.rpartition("code=")[2])
+            await self._visit(onwards.partition("?")[0], onwards.rpartition("code=")[2].partition("&")[0])
 
     async def owner(self, report: Report) -> None:
         """Whoever has to approve at the access server does, while the agent waits."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -427,7 +428,9 @@ async def test_a_person_who_is_at_this_servers_page_is_sent_on_from_there(
     # Not back to the agent: the page has one more step for the person.
     assert await world.server.approve(digest, person_id=ALICE) is None
     view = await world.server.consent(digest, person_id=ALICE)
-    assert view.access_interaction == AS + "/authorize/abc?code=WXYZ-9876"
+    url, _, callback = (view.access_interaction or "").partition("&callback=")
+    assert url == AS + "/authorize/abc?code=WXYZ-9876"
+    assert unquote(callback) == f"{PS}/requests/{digest}?from=access-server"
     polled = await agent.poll(response)
     assert polled.json()["status"] == "interacting"
     assert "aauth-requirement" not in polled.headers
@@ -513,7 +516,7 @@ async def test_an_answer_that_decides_the_request_is_kept_for_the_next_poll(
     [
         {"action": "clarification_response"},
         {"action": "clarification_response", "clarification_response": "x" * 20_000},
-        {"action": "updated_request", "resource_token": "a.b.c", "presented_token": "a.b.c"},
+        {"action": "updated_request", "resource_token": "a.b.c"},
         {"action": "something"},
     ],
 )
@@ -530,13 +533,11 @@ async def test_what_is_no_answer_is_refused_and_the_question_stays(
 
 
 @pytest.mark.spec("#aauth-capabilities", "#requirement-clarification")
-async def test_a_question_to_an_agent_that_answers_none_ends_the_request(
-    world: World, server: ScriptedAccessServer
-) -> None:
+async def test_a_question_that_nobody_can_be_asked_ends_the_request(world: World, server: ScriptedAccessServer) -> None:
     agent, presented = await trusting(world)
     server.script = [waiting("clarification", clarification="Why?"), Response(204)]
     with pytest.raises(errors.Denied, match="clarification"):
-        await ask(world, agent, presented)
+        await ask(world, agent, presented, capabilities=[])
     assert [request.method for request in server.received] == ["POST", "DELETE"]
 
 

@@ -7,8 +7,6 @@ stored, so that a poll whose answer was lost can be repeated and a copy of the d
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +17,7 @@ from ..deferred.pending import MAX_WAIT_S, Completion, Pending, accepted_respons
 from ..errors import Denied, Gone, InvalidRequest, NotFound, Revoked
 from ..http import Fields, Request, Response, json_response
 from ..messages.bodies import ClarificationAnswer, FederatedTokenRequest, decode_request
-from ..messages.codes import code_digest, random_code
+from ..messages.codes import code_digest, derived_code, derived_handle
 from ..messages.headers import parse_prefer_wait
 from ..messages.requirement import APPROVAL, CLAIMS, CLARIFICATION, INTERACTION, Requirement
 from ..store.access_records import EXCHANGE, REVOCATION, DecisionRecord, Exchange, IssuedAuthToken, Learned
@@ -234,7 +232,8 @@ class TokenEndpoint(AccessServerCore):
             case "interaction" if pending.state is State.INTERACTING and pending.code_consumed:
                 return accepted_response(location, status="interacting", retry_after_s=1)
             case "interaction":
-                code, handle = _code(pending_id, exchange.step), _handle(pending_id, exchange.step)
+                name = str(exchange.step)
+                code, handle = derived_code(pending_id, name), derived_handle(pending_id, name)
                 await self.store.set_code(
                     pending.digest, step=exchange.step, handle=handle, code_digest=code_digest(code)
                 )
@@ -247,20 +246,6 @@ class TokenEndpoint(AccessServerCore):
 def _not_answered(exchange: Exchange) -> InvalidRequest:
     waits_for = exchange.pending.requirement
     return InvalidRequest(f"This request waits for {waits_for}, which is not answered with such a POST.")
-
-
-def _derived(pending_id: str, purpose: str, step: int) -> bytes:
-    return hmac.new(pending_id.encode(), f"{purpose} {step}".encode(), hashlib.sha256).digest()
-
-
-def _code(pending_id: str, step: int) -> str:
-    """The interaction's code: 40 bits that whoever polls can be told again, and a database cannot tell."""
-    octets = iter(_derived(pending_id, "code", step))
-    return random_code(lambda below: next(octets) % below)
-
-
-def _handle(pending_id: str, step: int) -> str:
-    return _derived(pending_id, "handle", step).hex()[:16]
 
 
 def _reference(pending: Pending) -> str:

@@ -7,11 +7,12 @@ A code correlates a browser with a pending interaction and authorises nothing. W
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Callable
 
 from ..errors import InvalidCode
 
-__all__ = ["CODE_SYMBOLS", "code_digest", "normalize_code", "random_code"]
+__all__ = ["CODE_SYMBOLS", "code_digest", "derived_code", "derived_handle", "normalize_code", "random_code"]
 
 CODE_SYMBOLS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _LENGTH = 8
@@ -29,6 +30,22 @@ def random_code(random_below: Callable[[int], int], *, length: int = _LENGTH) ->
         raise ValueError("An interaction code carries at least 40 bits: 8 symbols.")
     symbols = "".join(CODE_SYMBOLS[random_below(32)] for _ in range(length))
     return "-".join(symbols[start : start + 4] for start in range(0, length, 4))
+
+
+def derived_code(pending_id: str, name: str) -> str:
+    """The code of one interaction, named `name`, of a pending request: whoever polls can be told it again, and a
+    database that keeps no pending URL's id cannot tell it."""
+    octets = iter(_derived(pending_id, f"code {name}"))
+    return random_code(lambda below: next(octets) % below)
+
+
+def derived_handle(pending_id: str, name: str) -> str:
+    """What the interaction's URL ends in."""
+    return _derived(pending_id, f"handle {name}").hex()[:16]
+
+
+def _derived(pending_id: str, purpose: str) -> bytes:
+    return hmac.digest(pending_id.encode(), purpose.encode(), "sha256")
 
 
 def normalize_code(typed: str) -> str:

@@ -8,28 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from ..deferred.machine import State
 from ..deferred.pending import Pending, accepted_response
-from ..errors import InvalidRequest, InvalidResourceToken
+from ..errors import InvalidRequest
 from ..http import Response
-from ..messages.bodies import MAX_TEXT_LENGTH, ClarificationAnswer
+from ..messages.bodies import ClarificationAnswer
 from ..messages.requirement import CLARIFICATION, Requirement
 from ..store.person_conversations import Turn
 from ..store.person_records import NotWaiting
 from ..tokens import AgentToken
-from .asked import AUTH_TOKEN, Asked, AskedInteraction
+from .asked import Asked
 from .core import PersonServerCore
-from .resource_tokens import verify_resource_token
+from .updates import said, verify_update
 
 __all__ = ["MAX_OPTIONS", "MAX_QUESTION_LENGTH", "Clarifying"]
 
 MAX_QUESTION_LENGTH = 2_000
 MAX_OPTIONS = 8
 _MAX_OPTION_LENGTH = 200
-#: The most the agent can say in one turn, so that a page stays readable.
-_MAX_ANSWER_LENGTH = 4_000
 _NO_QUESTION = "This request is not waiting for an answer. Poll it with GET, or withdraw it with DELETE."
 
 
@@ -82,7 +78,7 @@ class Clarifying(PersonServerCore):
             if body.action == "updated_request":
                 await self._update(pending, body, agent)
             else:
-                text = _said(body.clarification_response, "clarification_response")
+                text = said(body.clarification_response, "clarification_response")
                 if not text:
                     raise InvalidRequest("clarification_response must be the answer, in Markdown.")
                 await self.store.answer_person(pending.digest, Turn(kind="answer", text=text, at=self.clock()))
@@ -91,63 +87,14 @@ class Clarifying(PersonServerCore):
 
     async def _update(self, pending: Pending, body: ClarificationAnswer, agent: AgentToken) -> None:
         asked = Asked.of(pending.request)
-        if asked.kind != AUTH_TOKEN or asked.upstream is not None:
-            raise InvalidRequest("This request cannot be updated. Answer in words, or withdraw it and ask anew.")
-        if not body.resource_token or not body.presented_token:
-            raise InvalidRequest("updated_request needs resource_token and presented_token.")
-        reason = _said(body.justification, "justification")
-        token, presented = await verify_resource_token(
-            self, body.resource_token, body.presented_token, agent=agent, key=asked.key
-        )
-        for name, ours, theirs in (
-            ("iss", asked.resource, token.iss),
-            ("sub", asked.sub, token.sub),
-            ("tenant", asked.tenant, token.tenant),
-            ("mission_s256", asked.mission_s256, token.mission_s256),
-            ("aud", asked.access_server or self.issuer, token.aud),
-        ):
-            if ours != theirs:
-                raise InvalidResourceToken(f"The updated request has another {name} than the original.")
-        own = presented.iss == self.issuer
-        if not own and asked.stepped_up_jti is None:
-            raise InvalidResourceToken("The updated request steps up from another token than the original.")
-        interaction = token.interaction
-        scope = token.scope or ()
-        changed = msgspec.structs.replace(
-            asked,
-            scope=scope,
-            account=token.account,
-            resource_jti=token.jti,
-            presented_jti=presented.jti if own else None,
-            stepped_up_jti=None if own else presented.jti,
-            presented_exp=presented.exp,
-            not_after=min(asked.not_after, presented.exp),
-            interaction=AskedInteraction(url=interaction.url, code=interaction.code, flow=self.random_id())
-            if interaction
-            else None,
-            justification=reason or asked.justification,
-        )
-        turn = Turn(
-            kind="update",
-            text=reason,
-            added=tuple(value for value in scope if value not in asked.scope),
-            removed=tuple(value for value in asked.scope if value not in scope),
-            at=self.clock(),
-        )
-        pair = {"resource_token": body.resource_token, "presented_token": body.presented_token}
+        updated = await verify_update(self, asked, body, agent)
+        turn = Turn(kind="update", text=updated.reason, added=updated.added, removed=updated.removed, at=self.clock())
         await self.store.answer_person(
             pending.digest,
             turn,
             replaced=pending.request,
-            request=changed.to_request(),
-            expires_at=min(pending.expires_at, changed.not_after),
-            tokens=pair if asked.access_server is not None else None,
-            tokens_exp=token.exp,
+            request=updated.asked.to_request(),
+            expires_at=min(pending.expires_at, updated.asked.not_after),
+            tokens=updated.tokens if asked.access_server is not None else None,
+            tokens_exp=updated.tokens_exp,
         )
-
-
-def _said(text: str | None, name: str) -> str:
-    said = (text or "").strip()
-    if len(said) > min(_MAX_ANSWER_LENGTH, MAX_TEXT_LENGTH) or "\0" in said:
-        raise InvalidRequest(f"{name} has at most {_MAX_ANSWER_LENGTH} characters, and no NUL.")
-    return said

@@ -36,6 +36,7 @@ __all__ = [
     "ResourceInteraction",
     "ResourceInteractionFirst",
     "ScopeLine",
+    "ServerQuestion",
     "TooManyQuestions",
     "Turn",
 ]
@@ -128,6 +129,16 @@ class ResourceInteraction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerQuestion:
+    """What an access server asks before it decides (#requirement-clarification), in its words."""
+
+    text: str
+    options: tuple[str, ...] = ()
+    agent_too: bool = False
+    """The agent was asked as well: who answers first answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentView:
     """Everything the page shows about one request."""
 
@@ -152,6 +163,10 @@ class ConsentView:
     told of a part."""
     access_interaction: str | None = None
     """After the yes: the access server's own page, which it wants the person on, with its code."""
+    access_question: ServerQuestion | None = None
+    """After the yes: what the access server asks, while nobody has answered."""
+    access_refusal: str | None = None
+    """After the yes: why there is no access after all, in the access server's words or ours."""
     on_behalf_of: str | None = None
     """Down a chain: the agent that called the one that asks (#call-chaining)."""
     version: str

@@ -56,6 +56,8 @@ class ConsentDesk(Federating):
 
         Raises `InvalidCode` or `Expired`.
         """
+        if await self.arrive_for_question(handle, code, person_id=None) is not None:
+            return
         await self.store.check_code(handle, code_digest(code), now=self.clock(), max_attempts=MAX_CODE_ATTEMPTS)
 
     async def arrive(self, handle: str, code: str, *, person_id: str, callback: str | None = None) -> str:
@@ -64,6 +66,9 @@ class ConsentDesk(Federating):
         `callback` is the query parameter of the interaction URL; one that the agent's provider does not permit is
         dropped. Raises `InvalidCode`, `Expired`, or `AgentOfAnotherPerson`, which leaves the code as it was.
         """
+        asked_by_server = await self.arrive_for_question(handle, code, person_id=person_id)
+        if asked_by_server is not None:
+            return asked_by_server
         digest = code_digest(code)
         if callback is not None:
             pending = await self.store.get_interaction(handle)
@@ -167,8 +172,10 @@ class ConsentDesk(Federating):
         return digest
 
     async def pending_for(self, person_id: str) -> list[ConsentView | MissionRequestView]:
-        """The open requests this person may decide."""
-        requests = await self.store.requests_for(person_id, now=self.clock(), limit=_MAX_LISTED)
+        """The open requests this person may decide, and those that an access server asks something about."""
+        now = self.clock()
+        requests = await self.store.requests_for(person_id, now=now, limit=_MAX_LISTED)
+        requests = [*await self.store.questions_for(person_id, now=now), *requests]
         return list(await asyncio.gather(*(self._view(request, person_id) for request in requests)))
 
     # ------------------------------------------------------------------ what is remembered
@@ -305,7 +312,10 @@ class ConsentDesk(Federating):
             self.store.profile(person_id),
         )
         page = await self.page_of_access_server(pending, asked)
+        server_question, refusal = await self.question_and_refusal(pending)
         conversation = await self.store.conversation(pending.digest)
+        if server_question is not None:
+            conversation = conversation[:-1]  # Its last turn is the question that the page shows beside a form.
         questions = sum(turn.kind == "question" for turn in conversation)
         mission = None
         if asked.mission_s256 is not None:
@@ -343,6 +353,8 @@ class ConsentDesk(Federating):
             mission=MissionFace.of(mission, now=self.clock()) if mission is not None else None,
             access_server=asked.access_server,
             access_interaction=page,
+            access_question=server_question,
+            access_refusal=refusal,
             on_behalf_of=asked.upstream.caller if asked.upstream else None,
             version=version_of(pending.request),
             conversation=tuple(conversation),

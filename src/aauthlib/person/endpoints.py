@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TypedDict
 
-from ..deferred.machine import State
 from ..deferred.pending import MAX_WAIT_S, Completion, Pending, accepted_response, id_digest
 from ..errors import (
     InvalidIdentifier,
@@ -21,7 +20,6 @@ from ..http import Fields, Request, Response
 from ..identifiers import server_identifier
 from ..keys import PublicKey
 from ..messages.bodies import (
-    MAX_TEXT_LENGTH,
     PLATFORMS,
     AuthTokenRequest,
     ClarificationAnswer,
@@ -36,7 +34,7 @@ from ..verification import SigningServer
 from .asked import AUTH_TOKEN, PERSON_TOKEN, TOKENS, Asked, AskedAgent, AskedInteraction
 from .clarification import Clarifying
 from .core import owner_of
-from .federating import StillWaiting, asks_agent
+from .federating import StillWaiting
 from .mission_answers import answer_of
 from .mission_lookup import capped, mission_of_request, refuse_ended_mission
 from .opening import Opening
@@ -220,16 +218,9 @@ class TokenEndpoints(Opening, Clarifying):
         if pending.waiting:
             await self.answer_person(pending, body, agent)
             return accepted_response(f"{self.issuer}/pending/{pending_id}", status="interacting")
-        record = await self.store.federation(pending.digest) if pending.state is State.GRANTED else None
-        if record is None or not asks_agent(record):
-            raise InvalidRequest(
-                "This request is not waiting for an answer. Poll it with GET, or withdraw it with DELETE."
-            )
-        text = body.clarification_response
-        if body.action != "clarification_response" or not text or len(text) > MAX_TEXT_LENGTH:
-            raise InvalidRequest("This question takes an answer in words: clarification_response.")
-        asked = await self.still_stands(pending)
-        await self.federate(pending, asked, answer=text)
+        await self.agent_answers(pending, await self.still_stands(pending), body, agent)
+        pending = await self.own_request(agent, pending_id)  # As it is now: an update replaced what is asked.
+        await self.federate(pending, Asked.of(pending.request))
         return accepted_response(f"{self.issuer}/pending/{pending_id}")
 
     async def poll_revocation(self, server: SigningServer, pending_id: str, *, wait_s: int) -> Response:

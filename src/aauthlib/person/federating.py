@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
-from math import ceil
 from typing import Any
 
 import msgspec
 
 from ..deferred.machine import State
-from ..deferred.pending import Completion, Pending, accepted_response
+from ..deferred.pending import Completion, Pending
 from ..effects import Flow
 from ..errors import (
     AAuthError,
@@ -25,18 +24,18 @@ from ..errors import (
     ProblemError,
     Revoked,
     TemporarilyUnavailable,
-    UserUnreachable,
 )
 from ..http import Response, json_response
 from ..messages.identity_scopes import released_claims
-from ..messages.requirement import APPROVAL, CLARIFICATION, INTERACTION, Requirement
+from ..messages.requirement import CLARIFICATION, INTERACTION
+from ..store.person_conversations import Turn
 from ..store.person_records import FederatedToken, Federation
 from .asked import Asked
-from .callbacks import with_parameters
-from .core import PersonServerCore
-from .federation import Delivered, Ended, Exchange, Expected, Settlement, Waiting
+from .federation import Delivered, Ended, Exchange, Expected, Question, Settlement, Waiting
+from .meanwhile import Meanwhile
+from .questions import is_agents, waits_of
 
-__all__ = ["Federating", "StillWaiting", "asks_agent"]
+__all__ = ["Federating", "StillWaiting"]
 
 _AT_ONCE = 64
 _MAX_ENDED = 1000
@@ -57,7 +56,7 @@ class StillWaiting(Exception):
         self.response = response
 
 
-class Federating(PersonServerCore):
+class Federating(Meanwhile):
     """Asks access servers for what they, not this server, decide."""
 
     def __init__(self, *, settlement: Settlement | None = None, **settings: Any) -> None:
@@ -82,15 +81,15 @@ class Federating(PersonServerCore):
             raise outcome
         if isinstance(outcome, Completion):
             return outcome
-        raise StillWaiting(self.waiting_response(outcome, pending, asked, url))
+        raise StillWaiting(await self.waiting_response(outcome, pending, asked, url))
 
     async def federate(
-        self, pending: Pending, asked: Asked, *, wait_s: int = 0, answer: str | None = None
+        self, pending: Pending, asked: Asked, *, wait_s: int = 0, returned: bool = False
     ) -> Completion | ProblemError | Federation:
         """Take one step, unless it is not time for one. Returns how it ended, or how it stands.
 
-        `answer` is the agent's, to the question that waits for one. An end that the agent has not fetched is lost with
-        the process; the access server is then asked again. Raises `TemporarilyUnavailable`.
+        With `returned` the person is back from the access server's page, so it is time. An end that the agent has not
+        fetched is lost with the process; the access server is then asked again. Raises `TemporarilyUnavailable`.
         """
         digest = pending.digest
         lock, users = self._turns.get(digest, (asyncio.Lock(), 0))
@@ -100,7 +99,7 @@ class Federating(PersonServerCore):
                 ended = self._ended.get(digest)
                 if ended is not None:
                     return ended
-                outcome = await self._step(pending, asked, wait_s=wait_s, answer=answer)
+                outcome = await self._step(pending, asked, wait_s=wait_s, returned=returned)
                 if not isinstance(outcome, Federation):
                     self._ended[digest] = outcome
                     while len(self._ended) > _MAX_ENDED:
@@ -113,10 +112,10 @@ class Federating(PersonServerCore):
             else:
                 self._turns[digest] = (lock, users - 1)
 
-    async def start_when_granted(self, digest: str) -> bool:
-        """The person has agreed: ask the access server now, since it may want the person on a page of its own.
+    async def start_when_granted(self, digest: str, *, returned: bool = False) -> bool:
+        """The person has agreed, or `returned` from its page: ask the access server now, since it may want the person.
 
-        Returns whether it does.
+        Returns whether it does: on a page of its own, or with a question on ours.
         """
         pending = await self.store.get_pending(digest)
         if pending is None or pending.state is not State.GRANTED:
@@ -125,20 +124,12 @@ class Federating(PersonServerCore):
         if asked.access_server is None:
             return False
         try:
-            outcome = await asyncio.wait_for(self.federate(pending, asked), _PAGE_WAIT_S)
+            outcome = await asyncio.wait_for(self.federate(pending, asked, returned=returned), _PAGE_WAIT_S)
         except (TimeoutError, TemporarilyUnavailable):
             return False  # The agent's poll asks again.
-        return isinstance(outcome, Federation) and _waits(outcome).interaction_url is not None
-
-    async def page_of_access_server(self, pending: Pending, asked: Asked) -> str | None:
-        """Where the access server wants the person, with its code, while it does."""
-        if asked.access_server is None or pending.state is not State.GRANTED:
-            return None
-        record = await self.store.federation(pending.digest)
-        waits = _waits(record) if record is not None else Waiting()
-        if waits.interaction_url is None:
-            return None
-        return with_parameters(waits.interaction_url, code=waits.interaction_code or "")
+        waits = waits_of(outcome) if isinstance(outcome, Federation) else Waiting()
+        asks_person = waits.question is not None and not is_agents(waits.question, now=self.clock())
+        return waits.interaction_url is not None or asks_person
 
     async def withdraw_federated(self, digest: str, asked: Asked) -> None:
         """Tell the access server that nobody waits any more, if it can be told."""
@@ -153,27 +144,33 @@ class Federating(PersonServerCore):
     # ------------------------------------------------------------------ one step
 
     async def _step(
-        self, pending: Pending, asked: Asked, *, wait_s: int, answer: str | None
+        self, pending: Pending, asked: Asked, *, wait_s: int, returned: bool
     ) -> Completion | ProblemError | Federation:
         now, digest = self.clock(), pending.digest
         record = await self.store.federation(digest)
         if record is None:
             return AsUnreachable("What was to be presented to the access server is lost; ask again.")
-        waits = _waits(record)
+        waits = waits_of(record)
         if waits.ended is not None:
             return waits.ended.error()
-        if (waits.question is not None and answer is None) or (record.due_at > now and answer is None):
+        question = waits.question
+        # When its time is over the access server does not wait any more, and says what follows.
+        waits_for_answer = question is not None and question.open and not (question.ends_at or now + 1) <= now
+        is_time = record.due_at <= now or (returned and waits.interaction_url is not None)
+        if waits_for_answer or not is_time:
             return record
         if self._at_once >= _AT_ONCE:
             raise TemporarilyUnavailable("Too many requests are with access servers just now.", retry_after_s=5)
-        if not await self.store.claim_federation(digest, now=now, until=now + _LEASE_S):
+        # Whoever finds an answer with a turn begun cannot know whether it was sent.
+        sending = question is not None and not question.open
+        if not await self.store.claim_federation(digest, now=now, until=now + _LEASE_S, sending=sending):
             return record
         changes: dict[str, Any] = {}
         self._at_once += 1
         try:
-            outcome = await self._ask_server(pending, asked, record, wait_s=wait_s, answer=answer)
+            outcome = await self._ask_server(pending, asked, record, wait_s=wait_s)
             if isinstance(outcome, Waiting):
-                outcome = await self._judge(outcome, record, asked, changes)
+                outcome = await self._judge(outcome, record, pending, asked, changes)
         except ProblemError as error:
             changes.update(tokens=None, waits_for=msgspec.to_builtins(Waiting(ended=Ended.of(error))))
             return error
@@ -187,23 +184,28 @@ class Federating(PersonServerCore):
         return fresh if fresh is not None else record
 
     async def _ask_server(
-        self, pending: Pending, asked: Asked, record: Federation, *, wait_s: int, answer: str | None
+        self, pending: Pending, asked: Asked, record: Federation, *, wait_s: int
     ) -> Delivered | Waiting:
-        decision = pending.decision
-        profile = await self.store.profile(str(decision["granted_by"]))
-        scopes = [str(value) for value in decision["scopes"]]
-        exchange = self._exchange(asked, scopes, released_claims(scopes, profile))
+        exchange = await self._exchange_of(pending, asked)
+        question = waits_of(record).question
         flow: Flow[Delivered | Waiting]
-        if record.location is not None:
-            flow = (
-                exchange.poll(record.location, wait_s=wait_s)
-                if answer is None
-                else exchange.reply(record.location, answer)
-            )
-        else:
+        if record.location is None:
             await self._check_presentable(asked, record)
             flow = exchange.start(record.tokens or {}, wait_s=wait_s)
+        elif question is not None and not question.open:
+            if question.updates:
+                await self._check_presentable(asked, record)
+            # It may have been sent before, by a process that did not live to hear what follows.
+            flow = exchange.reply(record.location, question, record.tokens, again=record.due_at > 0)
+        else:
+            flow = exchange.poll(record.location, wait_s=wait_s)
         return await self.run(flow)
+
+    async def _exchange_of(self, pending: Pending, asked: Asked) -> Exchange:
+        """With what the person released."""
+        profile = await self.store.profile(str(pending.decision["granted_by"]))
+        scopes = [str(value) for value in pending.decision["scopes"]]
+        return self._exchange(asked, scopes, released_claims(scopes, profile))
 
     async def _check_presentable(self, asked: Asked, record: Federation) -> None:
         """A revoked or expired token must not be presented (#ps-to-as-token-request, #revocation-cascade)."""
@@ -219,29 +221,62 @@ class Federating(PersonServerCore):
         ):
             raise Revoked("The presented token was revoked; obtain a fresh person token.")
 
-    async def _judge(self, waiting: Waiting, record: Federation, asked: Asked, changes: dict[str, Any]) -> Waiting:
-        """Whether going on waiting makes sense. Raises what ends the request; fills `changes` with what to keep."""
-        failures = record.failures + 1 if waiting.failed else 0
-        questions = record.questions + (1 if waiting.question is not None else 0)
+    async def _judge(
+        self, outcome: Delivered | Waiting, record: Federation, pending: Pending, asked: Asked, changes: dict[str, Any]
+    ) -> Delivered | Waiting:
+        """Whether going on waiting makes sense, once what can be answered here was. Raises what ends the request; fills
+        `changes` with what to keep."""
+        questions, turns = record.questions, list[Turn]()
+        while isinstance(outcome, Waiting):
+            question, location = outcome.question, outcome.location
+            if question is None or location is None:
+                break
+            questions += 1
+            if questions > _MAX_QUESTIONS:
+                await self._give_up(asked, location)
+                raise Denied("The access server asks more questions than this person server passes on.")
+            asked_turn = Turn(kind="server_question", text=question.text, options=question.options, at=self.clock())
+            answer = await self.own_answer(asked, question)
+            if answer is None:
+                outcome, turns = await self._route(outcome, question, location, pending, asked), [asked_turn]
+                break
+            answer_turn = Turn(kind="mission_answer", text=answer, at=self.clock())
+            await self.store.note_turns(pending.digest, [asked_turn, answer_turn])
+            exchange = await self._exchange_of(pending, asked)
+            reply = exchange.reply(location, msgspec.structs.replace(question, answer=answer))
+            outcome = await self.run(reply)
+        if isinstance(outcome, Delivered):
+            return outcome
+        failures = record.failures + 1 if outcome.failed else 0
         if failures >= _MAX_FAILURES:
             raise AsUnreachable("The access server stopped answering. Ask again later with a fresh resource token.")
-        if waiting.location is not None and (waiting.question or waiting.interaction_url):
-            if waiting.question is not None and CLARIFICATION not in asked.capabilities:
-                await self._give_up(asked, waiting.location)
-                raise Denied("The access server asks a question, and the agent declared no clarification capability.")
-            if questions > _MAX_QUESTIONS:
-                await self._give_up(asked, waiting.location)
-                raise Denied("The access server asks more questions than this person server passes on.")
-        kept = _waits(record) if waiting.failed else waiting
+        kept = waits_of(record) if outcome.failed else outcome
         changes.update(
             failures=failures,
             questions=questions,
-            due_at=self.clock() + waiting.pause_s,
+            due_at=self.clock() + outcome.pause_s,
             waits_for=msgspec.to_builtins(kept),
+            turns=turns,
         )
-        if waiting.location is not None:
-            changes.update(location=waiting.location, tokens=None)
-        return waiting
+        if outcome.location is not None and not outcome.failed:
+            changes.update(location=outcome.location, tokens=None)
+        return outcome
+
+    async def _route(
+        self, waiting: Waiting, question: Question, location: str, pending: Pending, asked: Asked
+    ) -> Waiting:
+        """Who is to answer: the agent if it takes questions, else the person, if they can be had."""
+        at_page = not pending.decision.get("remembered")
+        agent_from = None
+        if CLARIFICATION in asked.capabilities:
+            agent_from = self.clock() + self.person_first_s if at_page else 0.0
+        elif not at_page and INTERACTION not in asked.capabilities:
+            await self._give_up(asked, location)
+            raise Denied(
+                "The access server asks a question. The agent declared no clarification capability, and cannot send "
+                "the person to where they could answer."
+            )
+        return msgspec.structs.replace(waiting, question=msgspec.structs.replace(question, agent_from=agent_from))
 
     async def _give_up(self, asked: Asked, location: str) -> None:
         try:
@@ -291,38 +326,3 @@ class Federating(PersonServerCore):
         )
         document = {"auth_token": token.raw, "expires_in": max(0, int(token.exp - now))}
         return Completion(json_response(200, document), issued)
-
-    # ------------------------------------------------------------------ what the agent is told meanwhile
-
-    def waiting_response(self, record: Federation, pending: Pending, asked: Asked, url: str) -> Response:
-        """The `202` of a request that is with the access server. Raises `UserUnreachable`."""
-        waits = _waits(record)
-        requirement, body, status = None, dict[str, Any](), "pending"
-        if waits.question is not None:
-            requirement = Requirement(CLARIFICATION)
-            question = waits.question
-            body = {"clarification": question.text}
-            if question.options:
-                body["options"] = list(question.options)
-            if question.timeout_s is not None:
-                body["timeout"] = question.timeout_s
-        elif waits.interaction_url is not None:
-            if not pending.decision.get("remembered"):
-                status = "interacting"  # The person is on this server's page, which sends them on.
-            elif INTERACTION not in asked.capabilities:
-                raise UserUnreachable("The access server needs the person, and the agent cannot send them to a URL.")
-            else:
-                requirement = Requirement(INTERACTION, url=waits.interaction_url, code=waits.interaction_code)
-        elif waits.approval:
-            requirement = Requirement(APPROVAL)
-        pause_s = 0 if waits.question is not None else max(1, ceil(record.due_at - self.clock()))
-        return accepted_response(url, status=status, requirement=requirement, retry_after_s=pause_s, body=body)
-
-
-def _waits(record: Federation) -> Waiting:
-    return msgspec.convert(dict(record.waits_for), Waiting) if record.waits_for is not None else Waiting()
-
-
-def asks_agent(record: Federation) -> bool:
-    """Whether a question of the access server waits for the agent's answer."""
-    return _waits(record).question is not None

@@ -39,6 +39,7 @@ from .person_mission_ending import drop_ended, end_expired
 from .person_mission_log import active_mission, add_entry
 from .person_mission_records import MissionDelivery
 from .person_missions import SQLMissions
+from .person_questions import SQLServerQuestions
 from .person_records import (
     REVOCATION,
     AgentId,
@@ -82,6 +83,7 @@ class SQLPersonStore(
     SQLIssuedTokens,
     SQLRevocations,
     SQLFederations,
+    SQLServerQuestions,
     SQLPendingStore,
 ):
     """Everything a person server keeps."""

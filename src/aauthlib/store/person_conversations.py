@@ -32,6 +32,8 @@ __all__ = [
     "SQLConversations",
     "TooManyQuestions",
     "Turn",
+    "append_turn",
+    "replace_request",
     "turn_entry",
     "turns",
     "turns_of",
@@ -40,6 +42,21 @@ __all__ = [
 
 #: Questions a person may ask about one request (#clarification-limits).
 MAX_QUESTIONS = 5
+
+_ACTIONS = {
+    "question": "ask agent",
+    "answer": "agent answers",
+    "update": "agent updates request",
+    "server_question": "access server asks",
+    "person_answer": "answer access server",
+    "mission_answer": "answer access server as before",
+}
+_ACTORS = {
+    "question": "person",
+    "server_question": "access server",
+    "person_answer": "person",
+    "mission_answer": "server",
+}
 
 turns = Table(
     "person_turns",
@@ -65,8 +82,9 @@ class RequestChanged(AAuthError):
 class Turn:
     """One turn of a conversation. The words are those of whoever said them, unsanitised."""
 
-    kind: Literal["question", "answer", "update"]
-    """A question is the person's; answers and updates are the agent's."""
+    kind: Literal["question", "answer", "update", "server_question", "person_answer", "mission_answer"]
+    """A question is the person's; answers and updates are the agent's. An access server's question is answered by the
+    agent too, by the person, or by what was answered before in the mission."""
     text: str
     at: float
     options: tuple[str, ...] = ()
@@ -108,7 +126,7 @@ class SQLConversations:
                     # Who asks has engaged, also where the page was reached without the code.
                     await advance(connection, digest, Event.ARRIVE)
                 await advance(connection, digest, Event.ASK)
-                await _append(connection, request, turn, person_id)
+                await append_turn(connection, request, turn, person_id)
             request = await request_of(connection, digest)
         if timed_out:
             raise Expired(TIMED_OUT)
@@ -139,7 +157,7 @@ class SQLConversations:
             except IllegalTransition as error:
                 raise NotWaiting("This request is not waiting for an answer.") from error
             if request is not None:
-                await _replace(connection, digest, request, expires_at or before.pending.expires_at)
+                await replace_request(connection, digest, request, expires_at or before.pending.expires_at)
             if tokens is not None:
                 held = await connection.scalar(select(federations.c.tokens).where(federations.c.digest == digest))
                 merged = {**(from_json(held) if held else {}), **tokens}
@@ -148,10 +166,13 @@ class SQLConversations:
                     .where(federations.c.digest == digest)
                     .values(tokens=to_json(merged), tokens_exp=tokens_exp)
                 )
-            await _append(connection, before, turn, before.person_id)
+            await append_turn(connection, before, turn, before.person_id)
 
 
-async def _replace(connection: AsyncConnection, digest: str, request: Mapping[str, Any], expires_at: float) -> None:
+async def replace_request(
+    connection: AsyncConnection, digest: str, request: Mapping[str, Any], expires_at: float
+) -> None:
+    """What is asked becomes `request`, in the caller's transaction."""
     await connection.execute(
         update(pending_table)
         .where(pending_table.c.digest == digest)
@@ -168,7 +189,7 @@ async def _replace(connection: AsyncConnection, digest: str, request: Mapping[st
     )
 
 
-async def _append(connection: AsyncConnection, request: PersonRequest, turn: Turn, person_id: str | None) -> None:
+async def append_turn(connection: AsyncConnection, request: PersonRequest, turn: Turn, person_id: str | None) -> None:
     """Keep a turn and its entry in the log; the request's row is locked, so the number is free."""
     digest = request.pending.digest
     lists = {"options": turn.options, "added": turn.added, "removed": turn.removed}
@@ -179,7 +200,7 @@ async def _append(connection: AsyncConnection, request: PersonRequest, turn: Tur
             digest=digest, number=number, kind=turn.kind, text=turn.text, details=to_json(details), at=turn.at
         )
     )
-    action = {"question": "ask agent", "answer": "agent answers", "update": "agent updates request"}[turn.kind]
+    action = _ACTIONS[turn.kind]
     await add_audit(
         connection,
         AuditRecord(
@@ -202,7 +223,7 @@ def turn_entry(turn: Turn) -> LogEntry:
     lists = {"options": turn.options, "added": turn.added, "removed": turn.removed}
     content = {"text": turn.text, **{name: list(values) for name, values in lists.items() if values}}
     kind = "change" if turn.kind == "update" else turn.kind
-    return LogEntry(at=turn.at, kind=kind, actor="person" if turn.kind == "question" else "agent", content=content)
+    return LogEntry(at=turn.at, kind=kind, actor=_ACTORS.get(turn.kind, "agent"), content=content)
 
 
 async def turns_of(connection: AsyncConnection, digest: str) -> list[Turn]:

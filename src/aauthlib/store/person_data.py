@@ -22,7 +22,7 @@ from .notification_tables import notification_outbox, notification_preferences, 
 from .organisation_tables import identities, members
 from .pending import pending_table
 from .person_conversations import turns
-from .person_mission_tables import mission_log, missions
+from .person_mission_tables import mission_answers, mission_log, missions
 from .person_tables import (
     audit_log,
     bindings,
@@ -79,6 +79,10 @@ def _log_of(person_id: str) -> ColumnElement[bool]:
     return mission_log.c.mission.in_(select(missions.c.key).where(missions.c.person_id == person_id))
 
 
+def _answers_of(person_id: str) -> ColumnElement[bool]:
+    return mission_answers.c.mission.in_(select(missions.c.s256).where(missions.c.person_id == person_id))
+
+
 PERSONAL: tuple[Held, ...] = (
     Held(account_table, _column(account_table), "deleted", frozenset({"password_hash", "user_handle", "number"})),
     Held(passkey_table, _column(passkey_table), "deleted", frozenset({"public_key", "sign_count"})),
@@ -93,6 +97,7 @@ PERSONAL: tuple[Held, ...] = (
     Held(consents, _column(consents), "deleted", frozenset({"key"})),
     Held(missions, _column(missions), "deleted", frozenset({"key"})),
     Held(mission_log, _log_of, "deleted", frozenset({"mission"})),
+    Held(mission_answers, _answers_of, "deleted", frozenset({"key"})),
     Held(directed_subs, _column(directed_subs), "deleted"),
     Held(notification_outbox, _outbox_of, "deleted", frozenset({"id", "digest", "lease_until"})),
     Held(

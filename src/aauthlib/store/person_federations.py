@@ -15,7 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..deferred.machine import Event
 from .database import Database, from_json, to_json
 from .pending import advance
+from .person_conversations import Turn
 from .person_mission_log import active_mission, add_entry
+from .person_questions import add_turns
 from .person_records import AuditRecord, FederatedToken, Federation
 from .person_tables import federated_tokens, federations, issued_tokens, presentations
 from .person_tokens import add_audit, agent_id, binding_of, issue_entry, upstream_stands
@@ -117,25 +119,27 @@ class SQLFederations:
             questions=row.questions,
         )
 
-    async def claim_federation(self, digest: str, *, now: float, until: float) -> bool:
+    async def claim_federation(self, digest: str, *, now: float, until: float, sending: bool = False) -> bool:
         """Take the turn to talk to the access server about this request, at most until `until` (Unix seconds).
 
-        Returns whether nobody else has it.
+        `sending` marks that an answer is on its way from now on (`due_at`). Returns whether nobody else has the turn.
         """
         async with self.database.transaction() as connection:
             result = await connection.execute(
                 update(federations)
                 .where(federations.c.digest == digest, federations.c.lease_until <= now)
-                .values(lease_until=until)
+                .values(lease_until=until, **({"due_at": now} if sending else {}))
             )
         return bool(result.rowcount == 1)
 
-    async def save_federation(self, digest: str, **changes: Any) -> None:
-        """Give the turn back and keep what came of it: fields of `Federation`."""
+    async def save_federation(self, digest: str, *, turns: Sequence[Turn] = (), **changes: Any) -> None:
+        """Give the turn back and keep what came of it: fields of `Federation`, and what was said."""
         for name in ("tokens", "waits_for"):
             if changes.get(name) is not None:
                 changes[name] = to_json(dict(changes[name]))
         async with self.database.transaction() as connection:
+            if turns:
+                await add_turns(connection, digest, turns)
             await connection.execute(
                 update(federations).where(federations.c.digest == digest).values(lease_until=0.0, **changes)
             )

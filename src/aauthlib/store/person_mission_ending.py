@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .person_mission_log import add_entry, mission_of
 from .person_mission_records import EXPIRED, LogEntry, Mission
-from .person_mission_tables import mission_log, missions
+from .person_mission_tables import mission_answers, mission_log, missions
 from .person_records import AgentId, AuditRecord, IssuedToken
 from .person_revoking import revoke_mission_tokens, revoke_requests
 from .person_tables import consents, person_requests
@@ -51,7 +51,8 @@ async def end_mission(
         concerned = and_(concerned, person_requests.c.digest != keep)
     ended = await revoke_requests(connection, concerned, detail="The mission this request belongs to has ended.")
     due, further = await revoke_mission_tokens(connection, mission.s256, now=now)
-    await connection.execute(delete(consents).where(consents.c.mission == mission.s256))
+    for remembered in (consents, mission_answers):
+        await connection.execute(delete(remembered).where(remembered.c.mission == mission.s256))
     await add_audit(
         connection,
         AuditRecord(

@@ -6,7 +6,7 @@ from sqlalchemy import Column, Float, Index, Integer, LargeBinary, String, Table
 
 from .database import schema
 
-__all__ = ["mission_log", "missions"]
+__all__ = ["mission_answers", "mission_log", "missions"]
 
 #: Found by `key`, a digest of agent and `s256`: for another agent's mission there is nothing to find, so looking for it
 #: takes no longer and no shorter than for one that never was (#mission-endpoint-errors).
@@ -25,6 +25,16 @@ missions = Table(
     Column("termination_reason", String(64)),
     Column("entries", Integer, nullable=False, default=0),
     Index("ix_person_missions_agent", "agent_iss", "agent_sub"),
+)
+
+#: Answers that the person gave to an access server for as often as it asks the same in the mission; gone with it.
+mission_answers = Table(
+    "person_mission_answers",
+    schema,
+    Column("key", String(64), primary_key=True),
+    Column("mission", String(64), nullable=False, index=True),
+    Column("answer", Text, nullable=False),
+    Column("at", Float, nullable=False),
 )
 
 #: `content` is the bytes as persisted: `s256` of an accepted update is their digest (#mission-update).

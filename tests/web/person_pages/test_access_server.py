@@ -70,13 +70,88 @@ async def test_a_person_who_agreed_is_sent_on_to_the_access_servers_page(site: S
     assert response.headers["location"] == here
     await browser.get(here)
     assert asked == [ACCESS + "/token"]
-    assert f'href="{ACCESS}/bind?code=ABCD-1234"' in browser.page
+    assert f'href="{ACCESS}/bind?code=ABCD-1234&amp;callback=https%3A%2F%2Fps.example%2Frequests%2F' in browser.page
     assert "Continue at access.example" in browser.text
+
+
+def question(**body: Any) -> Response:
+    fields = {
+        "location": ACCESS + "/pending/1",
+        "retry-after": "0",
+        "aauth-requirement": "requirement=clarification",
+        "content-type": "application/json",
+    }
+    document = {"status": "pending", "clarification": "Which *project*?<script>alert(1)</script>", **body}
+    return Response(202, Fields(fields), msgspec.json.encode(document))
+
+
+@pytest.mark.spec("#requirement-clarification", "#as-response", "#untrusted-input")
+async def test_a_person_who_agreed_answers_the_access_servers_question(site: Site, browser: Browser) -> None:
+    asked = connect(site, question())
+    here = await open_consent(site, browser)
+    await browser.submit(here, decision="approve")
+    await browser.get(here)
+    assert "One more question" in browser.text
+    assert "In the words of access.example Which project ?" in browser.text
+    assert "<script>alert" not in browser.page
+    assert (await browser.submit(f"{here}/answer", answer="  ")).status_code == 400
+    assert "must be the answer" in browser.text
+    connect(site, json_response(403, {"error": "denied", "detail": "Not that one."}))
+    assert (await browser.submit(f"{here}/answer", answer="Apollo")).headers["location"] == here
+    await browser.get(here)
+    assert "No access" in browser.text
+    assert "Not that one." in browser.text
+    assert "You answered Apollo" in browser.text
+    assert asked == [ACCESS + "/token"]
+
+
+@pytest.mark.spec("#requirement-clarification")
+async def test_a_question_with_options_is_answered_by_one_of_them(site: Site, browser: Browser) -> None:
+    connect(site, question(options=["Apollo", "Gemini"]))
+    here = await open_consent(site, browser)
+    await browser.submit(here, decision="approve")
+    await browser.get("/")
+    assert here in browser.page, "it is listed as waiting for the person"
+    await browser.get(here)
+    assert (await browser.submit(f"{here}/answer", choice="Mercury")).status_code == 400
+    asked = connect(site, interaction())
+    await browser.submit(f"{here}/answer", choice="Gemini")
+    assert asked == [ACCESS + "/pending/1"]
+    await browser.get(here)
+    assert "Continue at access.example" in browser.text
+
+
+@pytest.mark.spec("#requirement-clarification", "#ps-approval-endpoint-auth")
+async def test_a_form_of_another_site_answers_nothing(site: Site, browser: Browser) -> None:
+    connect(site, question())
+    here = await open_consent(site, browser)
+    await browser.submit(here, decision="approve")
+    await browser.get(here)
+    form = browser.form(f"{here}/answer") | {"answer": "Apollo"}
+    asked = connect(site, interaction())
+    for headers in ({"origin": "https://evil.example"}, {"sec_fetch_site": "cross-site"}):
+        assert (await browser.post(f"{here}/answer", form, **headers)).status_code == 403
+    assert (await browser.post(f"{here}/answer", form | {"csrf": "x"})).status_code == 403
+    assert asked == []
+
+
+@pytest.mark.spec("#interaction-callback-errors", "#ps-as-trust-establishment")
+async def test_a_person_back_from_the_access_server_sees_how_it_ended(site: Site, browser: Browser) -> None:
+    connect(site, interaction())
+    here = await open_consent(site, browser)
+    await browser.submit(here, decision="approve")
+    asked = connect(site, json_response(403, {"error": "denied", "detail": "The person declined."}))
+    await browser.get(here)
+    assert asked == [], "it is not time to ask again, unless somebody comes back"
+    await browser.get(f"{here}?from=access-server&error=access_denied")
+    assert asked == [ACCESS + "/pending/1"]
+    assert "No access" in browser.text
+    assert "The person declined." in browser.text
 
 
 @pytest.mark.spec("#access-server-federation")
 async def test_a_person_who_agreed_is_told_who_has_the_last_word(site: Site, browser: Browser) -> None:
-    connect(site, json_response(403, {"error": "denied"}))
+    connect(site, Response(503))
     here = await open_consent(site, browser)
     await browser.submit(here, decision="approve")
     await browser.get(here)

@@ -21,7 +21,20 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     text: str
     options: tuple[str, ...] = ()
-    timeout_s: float | None = None
+    ends_at: float | None = None
+    """When the access server stops waiting for the answer, Unix seconds."""
+    agent_from: float | None = 0.0
+    """From when on it is the agent's to answer, Unix seconds; `None` for an agent that takes no questions. The person
+    may answer as long as nobody has."""
+    answer: str | None = None
+    """What is to be sent, or was: kept until the access server has said what follows. Of an update its reason."""
+    updates: bool = False
+    """The answer is an updated request."""
+
+    @property
+    def open(self) -> bool:
+        """Whether an answer is wanted."""
+        return self.answer is None
 
 
 class Ended(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from ...http import Fields, Request, Response
 from ...messages.metadata import AccessServerMetadata, read_metadata
 from ...messages.requirement import CLAIMS
 from ...tokens import AuthToken, VerificationPolicy
-from .answers import Delivered, Expected, PaymentRequired, Settlement, Waiting
+from .answers import Delivered, Expected, PaymentRequired, Question, Settlement, Waiting
 from .delivery import verify_delivery
 from .reading import AnswerReader, refused, relayed, unusable
 
@@ -87,9 +87,22 @@ class Exchange:
             return Waiting(location=location, pause_s=_SLOW_DOWN_S, failed=True)
         return (yield from self._follow(response, location, location))
 
-    def reply(self, location: str, answer: str) -> Flow[Delivered | Waiting]:
-        """Answer a clarification question (#agent-response-to-clarification). Raises as `start` does."""
-        document = {"action": "clarification_response", "clarification_response": answer}
+    def reply(
+        self, location: str, question: Question, tokens: Mapping[str, str] | None = None, *, again: bool = False
+    ) -> Flow[Delivered | Waiting]:
+        """Send the answer to a clarification question (#agent-response-to-clarification), or the update in `tokens`.
+
+        With `again` it may have been sent before: it is only if the same is still asked. Raises as `start` does.
+        """
+        if again:
+            outcome = yield from self.poll(location)
+            if isinstance(outcome, Delivered) or outcome.question is None or outcome.question.text != question.text:
+                return outcome
+        document = {"action": "clarification_response", "clarification_response": question.answer or ""}
+        if question.updates:
+            document = {"action": "updated_request", **(tokens or {})}
+            if question.answer:
+                document["justification"] = question.answer
         try:
             response: Response = yield self._post(location, document)
         except TransportError as error:

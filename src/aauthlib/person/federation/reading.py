@@ -67,7 +67,7 @@ class AnswerReader:
                 for option in (options if isinstance(options, list) else [])[:_MAX_OPTIONS]
                 if isinstance(option, str)
             ),
-            timeout_s=float(timeout_s)
+            ends_at=self._clock() + float(timeout_s)
             if isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool) and 0 < timeout_s < 1e6
             else None,
         )

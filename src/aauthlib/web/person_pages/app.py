@@ -94,6 +94,7 @@ def person_page_routes(
         page("/interaction/{handle}", get=deciding.arrive, post=deciding.type_code, public=True),
         page("/requests/{digest}", get=deciding.show_request, post=deciding.decide),
         page("/requests/{digest}/ask", post=deciding.ask),
+        page("/requests/{digest}/answer", post=deciding.answer),
         page("/interaction-callback/{flow_id}", get=deciding.resource_returned),
         page("/agents/disconnect", post=home.disconnect),
         page("/agents/forget", post=home.forget),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from ...deferred.machine import State
-from ...errors import Expired, InvalidRequest
+from ...errors import Expired, Gone, InvalidRequest
 from ...person.consent import ConsentView, NotWaiting, RequestChanged, ResourceInteractionFirst, TooManyQuestions
 from ...person.mission_views import MissionRequestView
 from ..account_pages import arriving
@@ -17,7 +17,7 @@ from .faces import serving, sharing
 from .missions import decide_mission, ending_of, mission_request
 from .visit import Visit
 
-__all__ = ["arrive", "ask", "decide", "resource_returned", "show_request", "type_code"]
+__all__ = ["answer", "arrive", "ask", "decide", "resource_returned", "show_request", "type_code"]
 
 #: How a request that is over is shown: title, text, and the picture's name.
 ENDINGS: dict[State, tuple[str, str, str]] = {
@@ -31,6 +31,10 @@ ENDINGS: dict[State, tuple[str, str, str]] = {
     State.FAILED: ("Not possible", "Something went wrong while this was decided. The agent can ask again.", "late"),
     State.DELIVERED: ("Answered", "This request was decided, and the agent has its answer.", "yes"),
 }
+
+
+_NO_ACCESS = ("No access", "You allowed it, and the service’s access server did not.", "no")
+_ONE_QUESTION = ("One more question", "You allowed it. Before it decides, the service’s access server asks:", "late")
 
 
 async def arrive(visit: Visit) -> Response:
@@ -56,15 +60,28 @@ def _too_late(visit: Visit) -> Response:
 async def show_request(visit: Visit) -> Response:
     """GET /requests/{digest}: the consent page, or how the request ended."""
     view = await _view(visit)
+    if visit.request.query_params.get("from") == "access-server" and isinstance(view, ConsentView):
+        # Back from the access server's page: it may have decided, so that this page can say how.
+        await visit.site.server.start_when_granted(view.digest, returned=True)
+        view = await _view(visit)
     if isinstance(view, MissionRequestView):
         if view.waiting:
             return mission_request(visit, view)
         return visit.page("ended.html", ending=ending_of(view, ENDINGS), view=view)
     if not view.waiting:
-        return visit.page("ended.html", ending=ENDINGS[view.outcome or view.state], view=view)
+        return _ended(visit, view)
     if _must_sign_in_again(visit, view):
         return visit.redirect(f"/sign-in?again=1&next=/requests/{view.digest}")
     return _consent_page(visit, view)
+
+
+def _ended(visit: Visit, view: ConsentView, *, status: int = 200, error: str = "", typed: str = "") -> Response:
+    ending = ENDINGS[view.outcome or view.state]
+    if view.access_refusal is not None:
+        ending = _NO_ACCESS
+    elif view.access_question is not None:
+        ending = _ONE_QUESTION
+    return visit.page("ended.html", status=status, ending=ending, view=view, error=error, typed=typed)
 
 
 def _must_sign_in_again(visit: Visit, view: ConsentView) -> bool:
@@ -145,6 +162,24 @@ async def decide(visit: Visit) -> Response:
     except ResourceInteractionFirst:
         return visit.redirect(here)
     return visit.redirect(callback or here)
+
+
+async def answer(visit: Visit) -> Response:
+    """POST /requests/{digest}/answer: to a question of the access server (#requirement-clarification)."""
+    server, view, form = visit.site.server, await _view(visit), visit.form
+    here, text = f"/requests/{view.digest}", form.get("answer").strip() or form.get("choice")
+    try:
+        await server.answer_access_server(
+            view.digest, text, person_id=visit.person.person_id, remember=form.get("remember") == "yes"
+        )
+    except (Gone, Expired):
+        return visit.redirect(here)  # A second click, or the agent was faster: the page says how things stand.
+    except InvalidRequest as error:
+        if isinstance(view, ConsentView) and view.access_question is not None:
+            return _ended(visit, view, status=400, error=error.detail, typed=text[:4_000])
+        raise
+    await server.start_when_granted(view.digest)
+    return visit.redirect(here)
 
 
 async def ask(visit: Visit) -> Response:

@@ -304,6 +304,9 @@ _EVENTS: Mapping[str, Any] = {
     "audit": lambda content: _action("The agent says it did", content),
     "termination": _termination,
     "question": lambda content: ("You asked the agent", content.get("text") or "", {}),
+    "server_question": lambda content: ("The access server asked", content.get("text") or "", {}),
+    "person_answer": lambda content: ("You answered the access server", content.get("text") or "", {}),
+    "mission_answer": lambda content: ("Answered for you, without asking you again", content.get("text") or "", {}),
     "answer": lambda content: ("The agent answered", content.get("text") or "", {}),
     "change": lambda content: ("The agent changed its request", content.get("text") or "", {}),
 }
