@@ -178,7 +178,21 @@ class PendingRequests:
         requirement: str | None = None,
         lifetime_s: float | None = None,
     ) -> Opened:
-        """Start a pending request and return it with its URL and, for an interaction, its code.
+        """Start a pending request and return it with its URL and, for an interaction, its code."""
+        opened = self.prepare(kind=kind, owner=owner, request=request, requirement=requirement, lifetime_s=lifetime_s)
+        await self._store.create_pending(opened.pending)
+        return opened
+
+    def prepare(
+        self,
+        *,
+        kind: str,
+        owner: str,
+        request: Mapping[str, Any],
+        requirement: str | None = None,
+        lifetime_s: float | None = None,
+    ) -> Opened:
+        """A pending request that the role keeps itself, with what else it keeps in that transaction.
 
         The id has 256 random bits, the code 40; neither is stored. `lifetime_s` is in seconds.
         """
@@ -200,7 +214,6 @@ class PendingRequests:
             handle = random_code(self._random_below).replace("-", "").lower()
             pending = replace(pending, handle=handle, code_digest=code_digest(code))
             interaction_url = f"{self._issuer}{self._interaction_path}{handle}"
-        await self._store.create_pending(pending)
         return Opened(pending, f"{self._issuer}{self._path}{pending_id}", code, interaction_url)
 
     def accepted(self, opened: Opened, *, retry_after_s: int = 0) -> Response:

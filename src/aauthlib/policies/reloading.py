@@ -63,6 +63,11 @@ class Reloading(Generic[P]):
     def version(self) -> str:
         return self._policy.version
 
+    @property
+    def policy(self) -> P:
+        """The policy in force, as of the last look."""
+        return self._policy
+
     async def current(self) -> P:
         """The policy in force, after a look at the file where the last one is a second ago."""
         if self._clock() - self._looked_at >= _LOOK_EVERY_S:

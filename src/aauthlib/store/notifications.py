@@ -9,12 +9,14 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import and_, delete, exists, func, insert, select, update
+from sqlalchemy import and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..deferred.machine import WAITING
 from ..errors import InvalidCode, NotFound, RateLimited
+from .approval_states import ApprovalState
+from .approval_tables import approvals
 from .database import Database, from_json, to_json
 from .notification_records import Due, Preferences, Subscription
 from .notification_tables import notification_outbox, notification_preferences, notification_subscriptions
@@ -169,11 +171,16 @@ class SQLNotifications:
         """
         outbox, table = notification_outbox, notification_subscriptions
         async with self.database.transaction() as connection:
-            over = ~exists().where(
+            request_waits = exists().where(
                 pending_table.c.digest == outbox.c.digest,
                 pending_table.c.state.in_(_WAITING),
                 pending_table.c.expires_at > now,
             )
+            # An approval is put into the outbox by its id.
+            approval_waits = exists().where(
+                approvals.c.id == outbox.c.digest, approvals.c.state == str(ApprovalState.WAITING)
+            )
+            over = ~or_(request_waits, approval_waits)
             free = and_(outbox.c.due_at <= now, outbox.c.lease_until <= now)
             await connection.execute(delete(outbox).where(free, over))
             rows = (

@@ -16,6 +16,7 @@ from ..errors import NotFound
 from .account_records import Account, AccountTaken, Passkey
 from .accounts import account_table, insert_account, passkey_table
 from .database import Database
+from .groups import SQLGroups
 from .organisation_records import (
     ADMINISTRATOR,
     AlreadyMember,
@@ -39,7 +40,7 @@ __all__ = ["SQLOrganisationStore", "keep_an_administrator"]
 _MOST_LISTED = 500
 
 
-class SQLOrganisationStore:
+class SQLOrganisationStore(SQLGroups):
     """`person.organisation_storage.OrganisationStore` on a database."""
 
     def __init__(self, database: Database) -> None:

@@ -7,6 +7,8 @@ Where both are locked, the agent's binding is locked before the request.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,8 +16,13 @@ from ..deferred.machine import WAITING, Event, State
 from ..deferred.pending import Pending
 from ..errors import AAuthError, Expired, InvalidCode, NotFound, Revoked
 from ..messages.requirement import APPROVAL, INTERACTION
+from .absences import SQLAbsences
+from .approval_deciding import drop_decided, finish, join_approval, lock_approval_of
+from .approval_records import Opening
+from .approval_states import ApprovalEvent
 from .notifications import SQLNotifications, announce
 from .pending import KEPT_AFTER_END_S, SQLPendingStore, advance, expired, insert_pending, pending_table, take_code
+from .person_approvals import SQLApprovals
 from .person_bindings import SQLBindings
 from .person_conversations import RequestChanged, SQLConversations, turns, version_of
 from .person_deciding import (
@@ -76,6 +83,8 @@ _AUDIT_KEPT_S = 400 * 86_400.0
 
 class SQLPersonStore(
     SQLLeaving,
+    SQLApprovals,
+    SQLAbsences,
     SQLNotifications,
     SQLMissions,
     SQLBindings,
@@ -90,13 +99,21 @@ class SQLPersonStore(
 
     # ------------------------------------------------------------------ PendingStore
 
-    async def create_pending(self, pending: Pending) -> None:
+    async def create_pending(self, pending: Pending, *, opening: Opening | None = None) -> None:
+        """Keep a new request; with `opening` it waits for that approval, or ends at once as it was decided.
+
+        Raises `MissionTerminated`, `RateLimited`, or `Revoked` when the agent is not the person's any more.
+        """
         if pending.kind == REVOCATION:
             return await super().create_pending(pending)
         request = pending.request
         mission = request.get("mission_s256")
         resource_token, upstream = request.get("resource_jti"), request.get("upstream")
         async with self.database.transaction() as connection:
+            if opening is not None:
+                binding = await binding_of(connection, opening.root or opening.agent, lock=True)
+                if binding is None or binding.person_id != opening.person_id:
+                    raise Revoked("The person disconnected the agent.")
             if mission is not None:
                 await active_mission(connection, mission, now=pending.created_at)
             await insert_pending(connection, pending)
@@ -110,6 +127,7 @@ class SQLPersonStore(
                     resource_token=token_key(request["resource"], resource_token) if resource_token else None,
                     flow=(request.get("interaction") or {}).get("flow"),
                     resource_done=False,
+                    person_id=opening.person_id if opening is not None and upstream is None else None,
                     acting_for=upstream["person_id"] if upstream else None,
                     upstream_key=key_of(upstream["iss"], upstream["jti"]) if upstream else None,
                     mission=mission,
@@ -117,7 +135,10 @@ class SQLPersonStore(
             )
             if mission is not None:
                 await add_entry(connection, mission, request_entry(pending), by_agent=True)
-            await self._announce(connection, pending, upstream["person_id"] if upstream else None)
+            if opening is None:
+                await self._announce(connection, pending, upstream["person_id"] if upstream else None)
+                return
+            await join_approval(connection, pending.digest, opening, now=pending.created_at)
 
     async def _announce(self, connection: AsyncConnection, pending: Pending, acting_for: str | None) -> None:
         """Tell the person, if it is known whom the request is made for, that it waits for them."""
@@ -244,7 +265,12 @@ class SQLPersonStore(
         query = (
             select(pending_table.c.digest)
             .join(person_requests, person_requests.c.digest == pending_table.c.digest)
-            .where(pending_table.c.state.in_(_WAITING), pending_table.c.expires_at > now, may_decide(person_id))
+            .where(
+                pending_table.c.state.in_(_WAITING),
+                pending_table.c.expires_at > now,
+                person_requests.c.approval.is_(None),
+                may_decide(person_id),
+            )
             .order_by(pending_table.c.created_at)
             .limit(limit)
         )
@@ -252,16 +278,21 @@ class SQLPersonStore(
             digests = [row.digest for row in await connection.execute(query)]
             return [await request_of(connection, digest) for digest in digests]
 
-    async def grant(self, digest: str, decision: Decision, *, now: float) -> PersonRequest:
+    async def grant(
+        self, digest: str, decision: Decision, *, now: float, opening: Opening | None = None
+    ) -> PersonRequest:
         """Apply a yes: state, binding, consents and audit in one transaction. Repeating it changes nothing.
 
+        With `opening` others have to agree too: the request waits for that approval, or ends as it was decided.
         Raises `NotFound`, `NotWaiting`, `Expired`, or `AgentOfAnotherPerson`.
         """
         agent, person_id = decision.agent, decision.person_id
+        waits = False
         async with self.database.transaction() as connection:
             binding = await binding_of(connection, decision.root or agent, lock=True)
             request = await visible(connection, digest, person_id)
-            if request.pending.decision.get("granted_by") == person_id:
+            agreed = request.approval is not None and request.pending.waiting
+            if request.pending.decision.get("granted_by") == person_id or agreed:
                 return request
             expired = await expire(connection, request, now=now)
             if not expired:
@@ -272,18 +303,16 @@ class SQLPersonStore(
                     await active_mission(connection, decision.mission, now=now)
                 if decision.root is None:
                     await bind(connection, decision, known=binding is not None, now=now)
-                await end(
-                    connection,
-                    digest,
-                    Event.GRANT,
-                    decision={
-                        "granted_by": person_id,
-                        "scopes": list(decision.scopes),
-                        "granted_at": now,
-                    },
-                )
+                if opening is None:
+                    outcome = {"granted_by": person_id, "scopes": list(decision.scopes), "granted_at": now}
+                    await end(connection, digest, Event.GRANT, decision={**outcome, **decision.because})
+                else:
+                    if request.pending.state is State.PENDING:
+                        await advance(connection, digest, Event.ARRIVE)
+                    waits = (await join_approval(connection, digest, opening, now=now)).waiting
                 await consume(connection, digest, person_id)
-                if decision.remember:
+                # Where others decide after the person, it is remembered once they have.
+                if decision.remember and not waits:
                     for scope in decision.scopes:
                         await remember(connection, decision, scope, now)
                 await add_audit(
@@ -294,8 +323,9 @@ class SQLPersonStore(
                         action=f"approve {request.pending.kind}",
                         agent=agent,
                         resource=decision.resource,
-                        result="granted",
+                        result="agreed" if waits else "granted",
                         details={
+                            **decision.because,
                             "scopes": list(decision.scopes),
                             "account": decision.account,
                             "remember": decision.remember,
@@ -303,21 +333,32 @@ class SQLPersonStore(
                     ),
                 )
                 if decision.mission is not None:
-                    await add_entry(
-                        connection, decision.mission, decision_entry(request, "granted", now, scopes=decision.scopes)
-                    )
+                    result = "agreed" if waits else "granted"
+                    entry = decision_entry(request, result, now, scopes=decision.scopes)
+                    await add_entry(connection, decision.mission, entry)
             request = await request_of(connection, digest)
         if expired:
             raise Expired(TIMED_OUT)
         return request
 
-    async def refuse(self, digest: str, *, person_id: str, event: Event, detail: str, now: float) -> PersonRequest:
+    async def refuse(
+        self,
+        digest: str,
+        *,
+        person_id: str,
+        event: Event,
+        detail: str,
+        now: float,
+        because: Mapping[str, str] | None = None,
+    ) -> PersonRequest:
         """End a request without a yes: `event` is `DENY`, `ABANDON`, `EXPIRE` or `FAIL`. Repeating changes nothing.
 
-        Raises `NotFound`, `NotWaiting` or `Expired`.
+        Of one that others decide about, their deciding ends too. `because` is for the log. Raises `NotFound`,
+        `NotWaiting` or `Expired`.
         """
         async with self.database.transaction() as connection:
             await lock_owner(connection, digest)
+            approval = await lock_approval_of(connection, digest)
             request = await visible(connection, digest, person_id)
             if request.pending.decision.get("refused_by") == person_id:
                 return request
@@ -328,6 +369,8 @@ class SQLPersonStore(
                     connection, digest, event, detail=detail, decision={"refused_by": person_id, "event": str(event)}
                 )
                 await consume(connection, digest, person_id)
+                if approval is not None and approval.waiting:
+                    await finish(connection, approval, ApprovalEvent.WITHDRAW, now=now)
                 await add_audit(
                     connection,
                     AuditRecord(
@@ -337,6 +380,7 @@ class SQLPersonStore(
                         agent=request.agent,
                         resource=request.pending.request.get("resource"),
                         result=str(event),
+                        details=dict(because or {}),
                     ),
                 )
                 mission = request.pending.request.get("mission_s256")
@@ -387,6 +431,7 @@ class SQLPersonStore(
                 dropped += len(keys)
             await connection.execute(update(federations).where(federations.c.tokens_exp < now).values(tokens=None))
             dropped += await drop_ended(connection, now=now, limit=limit)
+            dropped += await drop_decided(connection, now=now, limit=limit)
         async with self.database.transaction() as connection:
             await end_expired(connection, now=now, limit=limit)
         return dropped

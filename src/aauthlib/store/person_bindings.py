@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..base64url import b64url_decode, b64url_encode
 from ..errors import NotFound
+from .approval_deciding import withdraw_all
+from .approval_tables import approvals
 from .database import Database, from_json, to_json
 from .person_mission_ending import end_agents_missions
 from .person_mission_records import REVOKED
@@ -237,6 +239,11 @@ async def end_binding(connection: AsyncConnection, person_id: str, agent: AgentI
         and_(person_requests.c.agent_iss == agent[0], person_requests.c.agent_sub == agent[1]),
         detail="The person disconnected the agent.",
     )
+    of_agent = or_(
+        and_(approvals.c.agent_iss == agent[0], approvals.c.agent_sub == agent[1]),
+        and_(approvals.c.root_iss == agent[0], approvals.c.root_sub == agent[1]),
+    )
+    await withdraw_all(connection, of_agent, now=now)
     # Those of its missions are among them again, since nobody was told yet.
     due, further = await revoke_tokens(connection, agent, now=now)
     ended += further

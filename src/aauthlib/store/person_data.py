@@ -18,6 +18,7 @@ from ..base64url import b64url_encode
 from .access_tables import people
 from .account_sign_ins import recovery_code_table, session_table
 from .accounts import account_table, passkey_table
+from .approval_tables import absences, approval_entries, approvals, group_members
 from .notification_tables import notification_outbox, notification_preferences, notification_subscriptions
 from .organisation_tables import identities, members
 from .pending import pending_table
@@ -75,6 +76,14 @@ def _outbox_of(person_id: str) -> ColumnElement[bool]:
     return notification_outbox.c.subscription_id.in_(mine)
 
 
+def _decided_by(person_id: str) -> ColumnElement[bool]:
+    return or_(approval_entries.c.person_id == person_id, approval_entries.c.seat == person_id)
+
+
+def _away_of(person_id: str) -> ColumnElement[bool]:
+    return or_(absences.c.person_id == person_id, absences.c.delegate == person_id)
+
+
 def _log_of(person_id: str) -> ColumnElement[bool]:
     return mission_log.c.mission.in_(select(missions.c.key).where(missions.c.person_id == person_id))
 
@@ -98,6 +107,22 @@ PERSONAL: tuple[Held, ...] = (
     Held(missions, _column(missions), "deleted", frozenset({"key"})),
     Held(mission_log, _log_of, "deleted", frozenset({"mission"})),
     Held(mission_answers, _answers_of, "deleted", frozenset({"key"})),
+    # Before the approvals: of those on others' agents, what this person decided is kept under a pseudonym.
+    Held(
+        approval_entries,
+        _decided_by,
+        "pseudonymised",
+        frozenset({"voter_key", "seat_key"}),
+    ),
+    Held(
+        approvals,
+        _column(approvals),
+        "deleted",
+        frozenset({"key", "open_key"}),
+        frozenset({"request", "course", "agreed"}),
+    ),
+    Held(group_members, _column(group_members), "deleted"),
+    Held(absences, _away_of, "deleted"),
     Held(directed_subs, _column(directed_subs), "deleted"),
     Held(notification_outbox, _outbox_of, "deleted", frozenset({"id", "digest", "lease_until"})),
     Held(

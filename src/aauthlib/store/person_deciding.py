@@ -53,6 +53,7 @@ async def request_of(connection: AsyncConnection, digest: str, *, lock: bool = F
         callback=row.callback,
         resource_done=bool(row.resource_done),
         acting_for=row.acting_for,
+        approval=row.approval,
     )
 
 
@@ -76,15 +77,17 @@ def request_entry(pending: Pending) -> LogEntry:
     return LogEntry(at=pending.created_at, kind="request", actor="agent", content={"asks": pending.kind, **content})
 
 
-def decision_entry(request: PersonRequest, result: str, now: float, *, scopes: Sequence[str] = ()) -> LogEntry:
-    """What a mission's log says of a decision of the person's."""
+def decision_entry(
+    request: PersonRequest, result: str, now: float, *, scopes: Sequence[str] = (), actor: str = "person"
+) -> LogEntry:
+    """What a mission's log says of a decision of the person's, or of others where a policy asks them (`server`)."""
     asked = request.pending.request
     content = {"asked": request.pending.kind, "result": result}
     if asked.get("resource"):
         content["resource"] = asked["resource"]
     granted = " ".join(scope for scope in scopes if scope)
     return LogEntry(
-        at=now, kind="decision", actor="person", content={**content, **({"scope": granted} if granted else {})}
+        at=now, kind="decision", actor=actor, content={**content, **({"scope": granted} if granted else {})}
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from .approval_tables import approval_entries
 from .database import from_json, to_json
 from .pending import pending_table
 from .person_conversations import turns
@@ -43,6 +44,13 @@ async def erase(connection: AsyncConnection, person_id: str, *, pseudonym: str) 
     await _audit(connection, person_id, pseudonym)
     for table in (issued_tokens, federated_tokens):
         await connection.execute(update(table).where(table.c.person_id == person_id).values(person_id=pseudonym))
+    for column in (approval_entries.c.person_id, approval_entries.c.seat):
+        # Others rely on how something was decided; what was said, and from where, goes.
+        await connection.execute(
+            update(approval_entries)
+            .where(column == person_id)
+            .values({column.name: pseudonym, "text": "", "network": "", "browser": "", "method": ""})
+        )
     # The account last: other tables refer to it.
     for held in reversed(PERSONAL):
         if held.ending == "deleted":

@@ -9,6 +9,8 @@ from __future__ import annotations
 from sqlalchemy import and_, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from .approval_deciding import withdraw_all
+from .approval_tables import approvals
 from .person_mission_log import add_entry, mission_of
 from .person_mission_records import EXPIRED, LogEntry, Mission
 from .person_mission_tables import mission_answers, mission_log, missions
@@ -50,6 +52,7 @@ async def end_mission(
     if keep is not None:
         concerned = and_(concerned, person_requests.c.digest != keep)
     ended = await revoke_requests(connection, concerned, detail="The mission this request belongs to has ended.")
+    await withdraw_all(connection, approvals.c.mission == mission.s256, now=now)
     due, further = await revoke_mission_tokens(connection, mission.s256, now=now)
     for remembered in (consents, mission_answers):
         await connection.execute(delete(remembered).where(remembered.c.mission == mission.s256))

@@ -190,6 +190,8 @@ class PersonRequest:
     """The resource's own interaction was completed (#resource-initiated-interaction)."""
     acting_for: str | None = None
     """Down a chain: the person the upstream token stands for, who alone may decide."""
+    approval: str | None = None
+    """What others than the person decide about, where the request needs them."""
 
     @property
     def agent(self) -> AgentId:
@@ -216,6 +218,8 @@ class Decision:
     """Down a chain: the agent at its top. Such a decision neither uses nor makes a binding of `agent`."""
     mission: str | None = None
     """The mission it is made in; remembered for that mission alone."""
+    because: Mapping[str, str] = field(default_factory=dict)
+    """From where, and under which policy, for the log."""
 
     @property
     def remembered_for(self) -> AgentId:

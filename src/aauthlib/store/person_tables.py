@@ -74,6 +74,8 @@ person_requests = Table(
     Column("acting_for", Text, index=True),
     Column("upstream_key", String(64), index=True),
     Column("mission", String(64), index=True),
+    # What others than the person decide about, where the request needs them.
+    Column("approval", String(64), index=True),
     Index("ix_person_requests_agent", "agent_iss", "agent_sub"),
 )
 

@@ -5,21 +5,27 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 import aauthlib.store
 from aauthlib.accounts.sessions import RECENT_S
 from aauthlib.base64url import b64url_encode
+from aauthlib.deferred.machine import State
+from aauthlib.deferred.pending import Pending
 from aauthlib.person.organisation_settings import OrganisationSettings
+from aauthlib.store.approval_records import Away, Ballot, BecauseOf, Course, Opening, Origin, Step
 from aauthlib.store.database import Database, schema
 from aauthlib.store.notification_records import Preferences
 from aauthlib.store.organisation_records import LinkedIdentity
+from aauthlib.store.person import SQLPersonStore
 from aauthlib.store.person_data import IMPERSONAL, PERSONAL
+from aauthlib.store.person_tables import bindings
 
 from .conftest import PASSWORD, Browser, MakeSite, Site
 from .parties import page_url
@@ -137,7 +143,66 @@ async def life(request: pytest.FixtureRequest, make_site: MakeSite) -> AsyncIter
     path = (await ana.get(page_url(proposed))).headers["location"]
     await ana.get(path)
     await ana.submit(path, decision="approve", term="week", description="For Ana Example")
+    await _approve_and_be_approved(site, person_id, boss_id)
     yield Life(site, ana, boss, person_id, token, codes)
+
+
+async def _approve_and_be_approved(site: Site, person_id: str, boss_id: str) -> None:
+    """Others decide about a request of Ana's agent; she decided about one of the boss's, is in a group, and away."""
+    store, now, agent = site.app.server.store, site.clock(), (site.parties.ap, site.parties.sub)
+    assert isinstance(store, SQLPersonStore)
+    other = (site.parties.ap, "aauth:other@assistant.example")
+    async with store.database.transaction() as connection:
+        await connection.execute(
+            insert(bindings).values(
+                agent_iss=other[0], agent_sub=other[1], person_id=boss_id, connected_at=now, last_used_at=now
+            )
+        )
+    await site.app.organisations.store.add_to_group("corp", person_id, "finance", by=boss_id, now=now)
+    course = Course(ask_person=False, steps=(Step(groups=("administrators",), deadline_s=3600.0),))
+    because = BecauseOf(version="v1", rule="r")
+    for subject, asking in ((person_id, agent), (boss_id, other)):
+        request = {
+            "kind": "person_token",
+            "agent": {"iss": asking[0], "sub": asking[1], "jti": "j"},
+            "resource": "https://shop.example",
+            "justification": "For Ana Example" if subject == person_id else "For the boss",
+        }
+        pending = Pending(
+            digest=secrets.token_hex(32),
+            owner="x",
+            kind="person_token",
+            state=State.PENDING,
+            created_at=now,
+            expires_at=now + 900,
+            requirement="approval",
+            request=request,
+        )
+        opening = Opening(
+            id=secrets.token_hex(32),
+            key=subject,
+            person_id=subject,
+            tenant="corp",
+            agent=asking,
+            request=request,
+            course=course,
+            because=because,
+        )
+        await store.create_pending(pending, opening=opening)
+    boss_asks = await store.approval_for(boss_id, now=now)
+    assert boss_asks is not None
+    ballot = Ballot(
+        person_id=person_id,
+        yes=True,
+        comment="Ana Example says yes",
+        origin=Origin(),
+        because=because,
+        course=course,
+        round=1,
+    )
+    await store.vote(boss_asks.id, ballot, now=now)
+    away = Away(person_id=person_id, delegate=boss_id, since=now, until=now + 3600)
+    await store.set_absence(away, now=now)
 
 
 async def _export(browser: Browser) -> dict[str, Any]:
