@@ -357,6 +357,7 @@ ADDRESSES = [
     f"{PS}/mission/{{}}",
     f"{PS}/permission",
     f"{PS}/audit",
+    f"{PS}/interaction",
     f"{PS}/person-token",
     f"{PS}/auth-token",
     f"{PS}/revocation",

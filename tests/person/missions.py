@@ -45,6 +45,8 @@ async def call(agent: Agent, path: str, body: Any, *, server: PersonServer | Non
         return await at.propose_mission(request)
     if path.startswith("/mission/"):
         return await at.act_on_mission(request, path.rpartition("/")[2])
+    if path == "/interaction":
+        return await at.interaction(request)
     return await (at.permission(request) if path == "/permission" else at.audit(request))
 
 

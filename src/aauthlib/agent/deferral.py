@@ -8,7 +8,6 @@ early withdraws the request.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -18,13 +17,13 @@ from ..effects import Direct, Flow, Report, Send, Sleep
 from ..errors import AAuthError, InvalidIdentifier
 from ..http import Request, Response
 from ..identifiers import endpoint_url
+from ..messages.codes import is_interaction_code
 from ..messages.requirement import AUTH_TOKEN, Requirement, RequirementMalformed
 from .context import AgentContext, OpenRequests
 from .errors import ChallengeInvalid
 
 __all__ = ["check_interaction", "follow_through", "refuse_direct"]
 
-_CODE = re.compile(r"[A-Za-z0-9-]{4,64}\Z")
 _SHORTEST_ROUND_S = 1.0
 _MAX_LOST_POLLS = 3
 _LOST_POLL_PAUSE_S = 5.0
@@ -47,7 +46,7 @@ def check_interaction(direct: Direct, *, dev: bool) -> None:
         raise ChallengeInvalid(
             f"{direct.server} wants the person sent to a URL that no person may be sent to: {error.detail}"
         ) from error
-    if not _CODE.match(direct.code):
+    if not is_interaction_code(direct.code):
         raise ChallengeInvalid(f"{direct.server} gave an interaction code with characters no code has.")
 
 

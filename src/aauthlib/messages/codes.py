@@ -8,14 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 
 from ..errors import InvalidCode
 
-__all__ = ["CODE_SYMBOLS", "code_digest", "derived_code", "derived_handle", "normalize_code", "random_code"]
+__all__ = [
+    "CODE_SYMBOLS",
+    "code_digest",
+    "derived_code",
+    "derived_handle",
+    "is_interaction_code",
+    "normalize_code",
+    "random_code",
+]
 
 CODE_SYMBOLS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _LENGTH = 8
+#: What a code of another server may look like: nothing in it breaks out of a URL.
+_FOREIGN = re.compile(r"[A-Za-z0-9-]{4,64}\Z")
 _MAX_TYPED_LENGTH = 64
 _ALIASES = str.maketrans({"I": "1", "L": "1", "O": "0"})
 
@@ -46,6 +57,11 @@ def derived_handle(pending_id: str, name: str) -> str:
 
 def _derived(pending_id: str, purpose: str) -> bytes:
     return hmac.digest(pending_id.encode(), purpose.encode(), "sha256")
+
+
+def is_interaction_code(text: str) -> bool:
+    """Whether `text` may be put into a URL as somebody else's interaction code."""
+    return _FOREIGN.match(text) is not None
 
 
 def normalize_code(typed: str) -> str:

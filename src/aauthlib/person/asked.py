@@ -22,11 +22,14 @@ __all__ = [
     "MISSION_UPDATE",
     "PERMISSION",
     "PERSON_TOKEN",
+    "QUESTION",
+    "RELAYS",
     "TOKENS",
     "Asked",
     "AskedAgent",
     "AskedInteraction",
     "AskedPermission",
+    "AskedRelay",
     "AskedUpstream",
 ]
 
@@ -37,6 +40,10 @@ MISSION_UPDATE: Literal["mission_update"] = "mission_update"
 MISSION_COMPLETION: Literal["mission_completion"] = "mission_completion"
 PERMISSION: Literal["permission"] = "permission"
 
+QUESTION: Literal["question"] = "question"
+
+#: The kinds that bring the person to somebody's page.
+RELAYS = frozenset({"interaction", "payment"})
 #: The kinds that end in a token for a resource. The others are an agent's own affair with its person.
 TOKENS = frozenset({PERSON_TOKEN, AUTH_TOKEN})
 
@@ -78,10 +85,29 @@ class AskedPermission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     parameters: dict[str, Any] | None = None
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One request: for a token, or about a mission or a permission."""
+class AskedRelay(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The page that the agent wants its person to go to (#interaction-request)."""
 
-    kind: Literal["person_token", "auth_token", "mission", "mission_update", "mission_completion", "permission"]
+    url: str
+    code: str
+    hosted: str | None = None
+    """Of a page of this server: the digest of the request it belongs to."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request: for a token, about a mission or a permission, or to reach the person."""
+
+    kind: Literal[
+        "person_token",
+        "auth_token",
+        "mission",
+        "mission_update",
+        "mission_completion",
+        "permission",
+        "interaction",
+        "payment",
+        "question",
+    ]
     agent: AskedAgent
     cnf: dict[str, str]
     """The key the token is bound to: the agent's or the sub-agent's."""
@@ -110,8 +136,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The mission it is made in."""
     proposal: MissionProposal | None = None
     text: str | None = None
-    """Of an update what changed, of a completion the summary: Markdown."""
+    """Of an update what changed, of a completion the summary, the question itself: Markdown."""
     permission: AskedPermission | None = None
+    relay: AskedRelay | None = None
     capabilities: tuple[str, ...] = ()
     """Of those the agent declared, what a request that is open depends on."""
     interaction: AskedInteraction | None = None

@@ -46,6 +46,7 @@ REVOCATION_PATH = "/revocation"
 MISSION_PATH = "/mission"
 PERMISSION_PATH = "/permission"
 AUDIT_PATH = "/audit"
+INTERACTION_PATH = "/interaction"
 
 
 class PersonServerCore:
@@ -109,6 +110,7 @@ class PersonServerCore:
             mission_endpoint=self.issuer + MISSION_PATH,
             permission_endpoint=self.issuer + PERMISSION_PATH,
             audit_endpoint=self.issuer + AUDIT_PATH,
+            interaction_endpoint=self.issuer + INTERACTION_PATH,
             accept_signature_algs=list(DEFAULT_ALGORITHMS),
             scopes_supported=list(IDENTITY_SCOPES),
             claims_supported=claims,

@@ -176,6 +176,8 @@ class ConsentDesk(Federating):
         now = self.clock()
         requests = await self.store.requests_for(person_id, now=now, limit=_MAX_LISTED)
         requests = [*await self.store.questions_for(person_id, now=now), *requests]
+        # A relay to a page of this server waits as what that page is about.
+        requests = [each for each in requests if not (each.pending.request.get("relay") or {}).get("hosted")]
         return list(await asyncio.gather(*(self._view(request, person_id) for request in requests)))
 
     # ------------------------------------------------------------------ what is remembered

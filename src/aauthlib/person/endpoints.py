@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TypedDict
 
+from ..deferred.machine import State
 from ..deferred.pending import MAX_WAIT_S, Completion, Pending, accepted_response, id_digest
 from ..errors import (
     InvalidIdentifier,
@@ -31,13 +32,14 @@ from ..messages.headers import parse_prefer_wait
 from ..store.person_records import NAMING, IssuedToken
 from ..tokens import Token
 from ..verification import SigningServer
-from .asked import AUTH_TOKEN, PERSON_TOKEN, TOKENS, Asked, AskedAgent, AskedInteraction
+from .asked import AUTH_TOKEN, PERSON_TOKEN, RELAYS, TOKENS, Asked, AskedAgent, AskedInteraction
 from .clarification import Clarifying
 from .core import owner_of
 from .federating import StillWaiting
 from .mission_answers import answer_of
 from .mission_lookup import capped, mission_of_request, refuse_ended_mission
 from .opening import Opening
+from .relay_answers import follow_own_page, relay_response
 from .resource_tokens import verify_resource_token
 
 __all__ = ["TokenEndpoints"]
@@ -164,8 +166,12 @@ class TokenEndpoints(Opening, Clarifying):
         wait_s = parse_prefer_wait(request.headers, most_s=MAX_WAIT_S)
         if isinstance(agent, SigningServer):
             return await self.poll_revocation(agent, pending_id, wait_s=wait_s)
-        await self.own_request(agent, pending_id)
+        pending = await self.own_request(agent, pending_id)
         await self.remember_tokens(agent)
+        asked = Asked.of(pending.request)
+        if asked.relay is not None and asked.relay.hosted is not None:
+            await follow_own_page(self, pending, asked, wait_s=wait_s)
+            wait_s = 0
         return await self._poll(pending_id, owner_of(agent), wait_s=wait_s, at_server_s=wait_s)
 
     async def _poll(self, pending_id: str, owner: str, *, wait_s: int, at_server_s: int) -> Response:
@@ -182,6 +188,9 @@ class TokenEndpoints(Opening, Clarifying):
             return await self._mint(asked, str(decision["granted_by"]), decision["scopes"])
 
         async def waiting(pending: Pending) -> Response:
+            if pending.kind in RELAYS and pending.state is not State.CLARIFYING:
+                url = f"{self.issuer}/pending/{pending_id}"
+                return await relay_response(self, pending, Asked.of(pending.request), url)
             return await self.question_response(pending, f"{self.issuer}/pending/{pending_id}")
 
         try:

@@ -1,6 +1,6 @@
-"""What an agent is answered once its person has decided about a mission or a permission.
+"""What an agent is answered once its person has decided about anything but a token.
 
-#mission-approval, #mission-update, #mission-completion, #permission-response.
+#mission-approval, #mission-update, #mission-completion, #permission-response, #interaction-response-poll-authority.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ async def answer_of(server: PersonServerCore, pending: Pending, asked: Asked) ->
             return Completion(json_response(200, {"s256": decision["s256"]}))
         case "mission_completion":
             return Completion(json_response(200, {"mission_status": "terminated", "termination_reason": COMPLETED}))
+        case "question":
+            return Completion(json_response(200, {"answer": decision["answer"]}))
+        case "interaction" | "payment":
+            # All there is to say: the person went there. What came of it is for the host of the page to say.
+            return Completion(json_response(200, {"engaged": True}))
         case _:
             body = {"permission": decision["permission"]}
             if decision.get("reason"):

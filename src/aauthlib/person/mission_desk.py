@@ -15,7 +15,7 @@ from ..messages.requirement import CLARIFICATION
 from ..store.person_conversations import MAX_QUESTIONS
 from ..store.person_mission_records import REVOKED, SUPERSEDED, Approval, Mission, Verdict
 from ..store.person_records import PersonRequest
-from .asked import MISSION, MISSION_COMPLETION, MISSION_UPDATE, PERMISSION, Asked
+from .asked import MISSION, MISSION_COMPLETION, MISSION_UPDATE, PERMISSION, QUESTION, RELAYS, Asked
 from .cascade import RevocationOutcome, tell_resources
 from .consent import AgentFace
 from .core import PersonServerCore
@@ -79,20 +79,30 @@ class MissionDesk(PersonServerCore):
         return callback_of(request)
 
     async def answer_request(
-        self, digest: str, *, person_id: str, yes: bool, reason: str | None = None, remember: bool = False
+        self,
+        digest: str,
+        *,
+        person_id: str,
+        yes: bool,
+        reason: str | None = None,
+        remember: bool = False,
+        answer: str | None = None,
     ) -> str | None:
-        """Answer an update, a completion or a permission request; `reason` goes with a permission denied, `remember`
-        with one that holds as long as the mission. An update or completion is refused with `deny`.
+        """Answer anything but a request for a token or a proposal. `reason` goes with a permission denied, `remember`
+        with one that holds as long as the mission, `answer` with a question; a yes to a relay is going there. All but a
+        permission are refused with `deny`.
 
         Returns where the browser goes. Raises as `approve_mission` does.
         """
         now = self.clock()
         request = await self.store.request_for(digest, person_id=person_id, now=now)
         asked = Asked.of(request.pending.request)
-        if asked.kind not in (MISSION_UPDATE, MISSION_COMPLETION, PERMISSION):
+        if asked.kind not in (MISSION_UPDATE, MISSION_COMPLETION, PERMISSION, QUESTION, *RELAYS):
             raise NotFound("There is no such request.")
         if not yes and asked.kind != PERMISSION:
-            raise InvalidRequest("An update or a completion is refused by denying it.")
+            raise InvalidRequest("This is refused by denying it.")
+        if asked.relay is not None and asked.relay.hosted is not None:
+            raise NotFound("This page is on this server, and decided on there.")
         action = asked.permission.action if asked.permission is not None else None
         verdict = Verdict(
             person_id=person_id,
@@ -100,11 +110,19 @@ class MissionDesk(PersonServerCore):
             kind=asked.kind,
             yes=yes,
             reason=check_markdown(reason, "The reason") if reason and not yes else None,
+            answer=check_markdown(answer or "", "The answer") if asked.kind == QUESTION else None,
             remember_action=action if yes and remember and asked.mission_s256 is not None else None,
         )
         request, due = await self.store.decide_in_mission(digest, verdict, now=now)
         await tell_resources(self, due)
         return callback_of(request)
+
+    async def see_relay(self, digest: str, *, person_id: str) -> None:
+        """The person looks at where an agent wants them to go: its poll says `interacting` from now on.
+
+        Raises `NotFound`.
+        """
+        await self.store.relay_seen(digest, person_id=person_id)
 
     async def missions(self, person_id: str) -> list[MissionFace]:
         """The person's missions: those that run first, then by age."""
@@ -162,6 +180,7 @@ async def mission_request_view(server: PersonServerCore, request: PersonRequest,
             for each in await server.store.missions_of(person_id)
             if each.agent == asked.agent_id and each.ended(now=now) is None
         ]
+    relay = asked.relay
     description = asked.text or (proposal.description if proposal is not None else None)
     if permission is not None:
         description = permission.description
@@ -198,4 +217,9 @@ async def mission_request_view(server: PersonServerCore, request: PersonRequest,
         takes_questions=CLARIFICATION in asked.capabilities,
         questions_left=max(0, MAX_QUESTIONS - questions),
         permission=pending.decision.get("permission"),
+        url=f"{relay.url}?code={relay.code}" if relay is not None else "",
+        code=relay.code if relay is not None else "",
+        hosted=relay.hosted if relay is not None else None,
+        context=asked.justification or "",
+        answer=pending.decision.get("answer"),
     )

@@ -66,10 +66,10 @@ class MissionFace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissionRequestView:
-    """A proposal, an update, a completion or a permission request that a person decides about."""
+    """What a person decides about that is not for a token: missions, permissions, relays, questions."""
 
     digest: str
-    kind: Literal["mission", "mission_update", "mission_completion", "permission"]
+    kind: Literal["mission", "mission_update", "mission_completion", "permission", "interaction", "payment", "question"]
     agent: AgentFace
     state: State
     outcome: State | None
@@ -92,6 +92,15 @@ class MissionRequestView:
     questions_left: int = 0
     permission: str | None = None
     """How a permission request was answered: `granted` or `denied`."""
+    url: str = ""
+    """Of a relay: where the browser goes, code included. The agent named it, and nobody has checked it."""
+    code: str = ""
+    hosted: str | None = None
+    """Of a relay to a page of this server: the request that is decided on there."""
+    context: str = ""
+    """Agent-asserted Markdown beside a relay or a question."""
+    answer: str | None = None
+    """How a question was answered."""
 
     @property
     def waiting(self) -> bool:

@@ -248,10 +248,18 @@ class Notifier:
 
 def _asks(pending: Pending) -> str:
     if pending.kind not in (PERSON_TOKEN, AUTH_TOKEN):
-        return "An agent of yours asks you to decide."
+        return _OTHERS.get(pending.kind, "An agent of yours asks you to decide.")
     asked = Asked.of(pending.request)
     who, where = _host(asked.agent.iss), _host(asked.resource)
     return f"{who} asks to act as you at {where}." if asked.kind == PERSON_TOKEN else f"{who} asks to use {where}."
+
+
+#: Where a relay leads is the agent's word, and so in none of these.
+_OTHERS = {
+    "interaction": "An agent of yours asks you to go to a page.",
+    "payment": "An agent of yours asks you to look at a payment.",
+    "question": "An agent of yours has a question.",
+}
 
 
 def _host(identifier: str) -> str:

@@ -153,9 +153,18 @@ class Opening(Federating):
         return await self.open_request(asked, requirement, agent, subagent)
 
     async def open_request(
-        self, asked: Asked, requirement: str | None, agent: AgentToken, subagent: AgentToken | None
+        self,
+        asked: Asked,
+        requirement: str | None,
+        agent: AgentToken,
+        subagent: AgentToken | None,
+        *,
+        until: float | None = None,
     ) -> Opened:
-        """Open a pending request, and record the agent tokens it hangs on. Raises `RateLimited` or `RevokedJWT`."""
+        """Open a pending request, and record the agent tokens it hangs on; it ends at `until` at the latest.
+
+        Raises `RateLimited` or `RevokedJWT`.
+        """
         await self.tidy()
         now = self.clock()
         # An intermediary asks for all its callers' people by one agent identifier: it is bounded for each of them.
@@ -170,5 +179,5 @@ class Opening(Federating):
             request=asked.to_request(),
             requirement=requirement,
             # A decision after this could not be turned into a token any more.
-            lifetime_s=min(float(self.lifetime_s), asked.not_after - now),
+            lifetime_s=min(float(self.lifetime_s), asked.not_after - now, (until or asked.not_after) - now),
         )

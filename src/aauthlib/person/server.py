@@ -17,15 +17,15 @@ from .desk import ConsentDesk
 from .faces import FlowRunner
 from .keys import load_keys
 from .mission_desk import MissionDesk
-from .permission import PermissionEndpoint
 from .personal_data import PersonalData
+from .relaying import InteractionEndpoint
 from .revocation import RevocationEndpoint
 from .storage import PersonStore
 
 __all__ = ["PersonServer"]
 
 
-class PersonServer(RevocationEndpoint, PermissionEndpoint, ConsentDesk, MissionDesk, PersonalData):
+class PersonServer(RevocationEndpoint, InteractionEndpoint, ConsentDesk, MissionDesk, PersonalData):
     """A person server, without a web framework. Make one with `PersonServer.open`."""
 
     @classmethod

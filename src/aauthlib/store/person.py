@@ -57,6 +57,7 @@ from .person_records import (
     IssuedToken,
     PersonRequest,
 )
+from .person_relays import SQLRelays
 from .person_revoking import SQLRevocations
 from .person_tables import (
     audit_log,
@@ -82,6 +83,7 @@ _AUDIT_KEPT_S = 400 * 86_400.0
 
 
 class SQLPersonStore(
+    SQLRelays,
     SQLLeaving,
     SQLApprovals,
     SQLAbsences,

@@ -74,6 +74,8 @@ def request_entry(pending: Pending) -> LogEntry:
     """What a mission's log says of a request that waits for the person (#mission-log)."""
     asked, shown = pending.request, ("resource", "scope", "account", "justification", "permission", "text", "subagent")
     content = {name: asked[name] for name in shown if asked.get(name)}
+    if asked.get("relay"):
+        content["url"] = asked["relay"]["url"]
     return LogEntry(at=pending.created_at, kind="request", actor="agent", content={"asks": pending.kind, **content})
 
 

@@ -72,7 +72,7 @@ class Approval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A person's answer to an update, a completion or a permission request."""
+    """A person's answer to anything but a request for a token or a proposal."""
 
     person_id: str
     agent: AgentId
@@ -80,6 +80,8 @@ class Verdict:
     yes: bool
     reason: str | None = None
     """Of a permission that is denied: Markdown for the agent."""
+    answer: str | None = None
+    """Of a question: Markdown for the agent."""
     remember_action: str | None = None
     """Of a permission in a mission: the action that needs no further question while the mission lasts."""
 

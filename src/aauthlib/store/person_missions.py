@@ -163,7 +163,7 @@ class SQLMissions:
     async def decide_in_mission(
         self, digest: str, verdict: Verdict, *, now: float
     ) -> tuple[PersonRequest, list[IssuedToken]]:
-        """Answer an update, a completion, or a permission request. Repeating it changes nothing.
+        """Answer anything but a request for a token or a proposal. Repeating it changes nothing.
 
         A permission that is denied is an answer, too; other refusals are `refuse`. Returns the request, and the tokens
         to be told of where a mission ended. Raises `NotFound`, `NotWaiting`, `Expired`, `AgentOfAnotherPerson` or
@@ -273,6 +273,14 @@ async def _apply(
             entry = LogEntry(at=now, kind="decision", actor="person", content=content)
             await add_entry(connection, mission.s256, entry)
         return dict(answer)
+    if verdict.kind in ("question", "interaction", "payment"):
+        told = {"answer": verdict.answer} if verdict.kind == "question" else {}
+        if mission is not None:
+            content = {"asked": verdict.kind, "result": "granted", **told}
+            await add_entry(
+                connection, mission.s256, LogEntry(at=now, kind="decision", actor="person", content=content)
+            )
+        return dict(told)
     if mission is None:
         raise NotFound("There is no such mission.")
     if verdict.kind == "mission_update":

@@ -16,6 +16,7 @@ from ..messages.missions import MAX_AUDIT_BYTES
 from ..person.core import (
     AUDIT_PATH,
     AUTH_TOKEN_PATH,
+    INTERACTION_PATH,
     JWKS_PATH,
     MISSION_PATH,
     PERMISSION_PATH,
@@ -52,6 +53,7 @@ def person_routes(server: PersonServer) -> list[BaseRoute]:
         MISSION_PATH + "/{mission_s256}": endpoint(issuer, POST=server.act_on_mission),
         PERMISSION_PATH: endpoint(issuer, POST=server.permission),
         AUDIT_PATH: endpoint(issuer, max_body_bytes=MAX_AUDIT_BYTES, POST=server.audit),
+        INTERACTION_PATH: endpoint(issuer, POST=server.interaction),
         "/pending/{pending_id}": endpoint(issuer, GET=server.poll, DELETE=server.cancel, POST=server.answer),
     }
     return [Route(path, _Whole(app)) for path, app in apps.items()]

@@ -14,7 +14,7 @@ from ...person.consent import ConsentView, NotWaiting, RequestChanged, ResourceI
 from ...person.mission_views import MissionRequestView
 from ..account_pages import arriving
 from .faces import serving, sharing
-from .missions import decide_mission, ending_of, mission_request
+from .missions import decide_mission, ending_of, mission_request, relay_on
 from .visit import Visit
 
 __all__ = ["answer", "arrive", "ask", "decide", "resource_returned", "show_request", "type_code"]
@@ -65,8 +65,15 @@ async def show_request(visit: Visit) -> Response:
         await visit.site.server.start_when_granted(view.digest, returned=True)
         view = await _view(visit)
     if isinstance(view, MissionRequestView):
+        if view.hosted is not None:
+            return visit.redirect(f"/requests/{view.hosted}")
+        relayed = view.kind in ("interaction", "payment")
         if view.waiting:
+            if relayed:
+                await visit.site.server.see_relay(view.digest, person_id=visit.person.person_id)
             return mission_request(visit, view)
+        if relayed and view.outcome is State.GRANTED:
+            return relay_on(visit, view)
         return visit.page("ended.html", ending=ending_of(view, ENDINGS), view=view)
     if not view.waiting:
         return _ended(visit, view)

@@ -30,6 +30,7 @@ __all__ = [
     "ending_of",
     "event_of",
     "mission_request",
+    "relay_on",
     "show_mission",
     "show_missions",
 ]
@@ -54,12 +55,16 @@ _ENDINGS: dict[str, tuple[str, str, str]] = {
     "mission_update": ("Noted", "The change is part of the mission now.", "yes"),
     "mission_completion": ("Finished", "The mission has ended. The agent can do nothing more under it.", "yes"),
     "permission": ("Allowed", "The agent may do this.", "yes"),
+    "question": ("Answered", "The agent has your answer. It allows it nothing.", "yes"),
 }
 _TEMPLATES = {
     "mission": "mission_proposal.html",
     "mission_update": "mission_report.html",
     "mission_completion": "mission_report.html",
     "permission": "permission.html",
+    "interaction": "relay.html",
+    "payment": "relay.html",
+    "question": "question.html",
 }
 _MAX_NUMBER = 2**31 - 1
 
@@ -103,6 +108,7 @@ def mission_request(
         replaces=form.get("replaces"),
         reason=form.get("reason"),
         remember=form.get("remember") == "yes",
+        answer=form.get("answer"),
         images=(view.agent.provider_logo, *(resource.logo for resource in view.resources)),
         form_targets=(view.callback,),
     )
@@ -118,6 +124,9 @@ async def decide_mission(visit: Visit, view: MissionRequestView) -> Response:
     if decision not in ("approve", "deny"):
         return mission_request(visit, view, status=400, error="Choose one of the two buttons.")
     try:
+        if decision == "approve" and view.kind in ("interaction", "payment"):
+            await server.answer_request(view.digest, person_id=person_id, yes=True)
+            return relay_on(visit, view, now=True)
         if view.kind == "permission":
             callback = await server.answer_request(
                 view.digest,
@@ -142,7 +151,12 @@ async def decide_mission(visit: Visit, view: MissionRequestView) -> Response:
                 replaces=form.get("replaces") or None,
             )
         else:
-            callback = await server.answer_request(view.digest, person_id=person_id, yes=True)
+            callback = await server.answer_request(
+                view.digest,
+                person_id=person_id,
+                yes=True,
+                answer=form.get("answer").replace("\r\n", "\n").strip() or None,
+            )
     except (NotWaiting, Expired):
         return visit.redirect(here)
     except MissionTerminated:
@@ -150,6 +164,11 @@ async def decide_mission(visit: Visit, view: MissionRequestView) -> Response:
     except InvalidRequest as error:
         return mission_request(visit, view, status=400, error=error.detail)
     return visit.redirect(callback or here)
+
+
+def relay_on(visit: Visit, view: MissionRequestView, *, now: bool = False) -> Response:
+    """On to the page of a relay: `now`, or when the person follows the link again."""
+    return visit.page("relay_on.html", view=view, now=now)
 
 
 async def show_missions(visit: Visit) -> Response:
@@ -227,6 +246,9 @@ _ASKS = {
     "mission_update": "reported a change",
     "mission_completion": "said that it is done",
     "permission": "asked before an action",
+    "interaction": "wanted you at a page",
+    "payment": "wanted you to look at a payment",
+    "question": "had a question",
 }
 _RESULTS = {"granted": "You allowed it", "deny": "You declined", "abandon": "You left it undecided"}
 
@@ -242,6 +264,7 @@ def event_of(entry: LogEntry) -> Event:
 
 _FACTS = (
     ("resource", "Resource"),
+    ("url", "Page"),
     ("scope", "Permissions"),
     ("access_server", "Decided by"),
     ("sub_agent", "For its helper"),
@@ -252,7 +275,7 @@ _Told = tuple[str, str, Mapping[str, Any]]
 
 def _request(content: Mapping[str, Any]) -> _Told:
     permission = content.get("permission") or {}
-    words = content.get("justification") or content.get("text") or permission.get("description") or ""
+    words = content.get("text") or content.get("justification") or permission.get("description") or ""
     title = f"The agent {_ASKS.get(content.get('asks', ''), 'asked something')}"
     if permission:
         title += f": {permission.get('action', '')}"
@@ -265,6 +288,10 @@ def _decision(content: Mapping[str, Any]) -> _Told:
     if "permission" in content:
         verb = "allowed" if content["permission"] == "granted" else "did not allow"
         return f"You {verb} {content.get('action', '')}", content.get("reason") or "", {}
+    if content.get("asked") == "question" and content.get("answer"):
+        return "You answered", content["answer"], {}
+    if content.get("asked") in ("interaction", "payment") and content.get("result") == "granted":
+        return "You went there", "", {}
     return _RESULTS.get(content.get("result", ""), "The request ended"), "", {}
 
 
