@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from aauthlib.access import Allow, Facts, Verdict
 from aauthlib.cli.app import app
-from aauthlib.cli.serve_access import _recorder, parse_trust
+from aauthlib.cli.serve_access import _recorder, parse_trust, read_access_role
 from aauthlib.errors import ConfigurationError, InvalidIdentifier
 
 POLICY = '[[rule]]\nname = "readers"\ndecision = "allow"\n[rule.when]\nscope = "*.read"\n'
@@ -84,6 +84,19 @@ def test_what_a_server_records_can_be_tried_again(policy: Path) -> None:
     code, output = run(policy, path.read_text())
     assert code == 0
     assert "2 decided" in output
+
+
+def test_a_person_server_is_an_access_server_too_with_a_policy_and_its_resources(policy: Path) -> None:
+    assert read_access_role(None, (), (), dev=False) is None
+    role = read_access_role(policy, ["https://wiki.example"], ["https://ps.example=corp"], dev=False)
+    assert role is not None
+    assert (list(role.resources), role.settings["trust"].covers("https://ps.example", "corp")) == (
+        ["https://wiki.example"],
+        True,
+    )
+    for missing in ((None, ["https://wiki.example"]), (policy, [])):
+        with pytest.raises(ConfigurationError):
+            read_access_role(*missing, (), dev=False)
 
 
 def test_trust_is_for_everybody_or_for_tenants() -> None:

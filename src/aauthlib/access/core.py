@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -77,6 +77,9 @@ class AccessServerCore:
 
     - `policy` decides; `trust` are the person servers that are pre-established.
     - `resources` are those this server decides for; `None` for any that names it as `aud`.
+    - `base` is a path that everything but the well-known documents is under, such as `/access`.
+    - `person_of` says which account here a person of the person server at the very same identifier is
+      (#ps-as-collapse): by the resource, and `sub` there.
     - `interactive` says that the person can sign in at this server; without it no policy can demand it.
     - `on_decision` is told every decision with the facts it was made on, for recording.
     """
@@ -98,6 +101,8 @@ class AccessServerCore:
         limits: Limits | None = None,
         resources: Collection[str] | None = None,
         settlement: Settlement | None = None,
+        base: str = "",
+        person_of: Callable[[str, str], Awaitable[str | None]] | None = None,
         interactive: bool = False,
         lifetime_s: int = DEFAULT_LIFETIME_S,
         hold_s: float = 20.0,
@@ -108,12 +113,18 @@ class AccessServerCore:
         self.issuer: str = server_identifier(issuer, dev=dev)
         self.store, self.wire, self.keys, self.clock, self.dev = store, wire, keys, clock, dev
         self.decider = policy
-        self.turnstile = Turnstile(trust or Trust({}), limits or Limits(), clock=clock)
+        self.root = self.issuer + base
+        self.person_of = person_of
+        known = trust or Trust({})
+        if person_of is not None:
+            # Trust between the two is implicit, because they are the same (#ps-as-collapse).
+            known = Trust({**known.person_servers, self.issuer: None})
+        self.turnstile = Turnstile(known, limits or Limits(), clock=clock)
         self.resources = None if resources is None else frozenset(resources)
         self.settlement, self.interactive = settlement, interactive
         self.lifetime_s, self.hold_s = lifetime_s, hold_s
         self.pending = PendingRequests(
-            store, issuer=self.issuer, clock=clock, lifetime_s=lifetime_s, random_bytes=random_bytes
+            store, issuer=self.root, clock=clock, lifetime_s=lifetime_s, random_bytes=random_bytes
         )
         self.policy = VerificationPolicy(dev=dev)
         self.cache = TokenCache()
@@ -129,8 +140,8 @@ class AccessServerCore:
         return AccessServerMetadata(
             issuer=self.issuer,
             jwks_uri=self.issuer + JWKS_PATH,
-            auth_token_endpoint=self.issuer + AUTH_TOKEN_PATH,
-            revocation_endpoint=self.issuer + REVOCATION_PATH,
+            auth_token_endpoint=self.root + AUTH_TOKEN_PATH,
+            revocation_endpoint=self.root + REVOCATION_PATH,
             accept_signature_algs=list(DEFAULT_ALGORITHMS),
             name=name,
             description=description,

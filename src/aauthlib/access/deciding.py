@@ -32,7 +32,7 @@ from .decisions import (
 )
 from .facts import Facts
 
-__all__ = ["PAYMENT", "Outcome", "evaluate"]
+__all__ = ["PAYMENT", "Outcome", "evaluate", "known_user"]
 
 #: In place of a requirement value: what is answered with `402`.
 PAYMENT = "payment"
@@ -82,7 +82,7 @@ async def evaluate(server: AccessServerCore, asked: Asked, learned: Learned) -> 
 
 async def _facts(server: AccessServerCore, asked: Asked, learned: Learned) -> Facts:
     store = server.store
-    bound = learned.user or await store.bound_user(asked.ps, resource=asked.resource, sub=asked.sub)
+    bound = learned.user or await known_user(server, asked)
     return Facts(
         agent=asked.agent,
         provider=asked.provider,
@@ -106,6 +106,13 @@ async def _facts(server: AccessServerCore, asked: Asked, learned: Learned) -> Fa
         paid=learned.paid or await store.has_billing(asked.ps),
         approved_by=learned.approved_by,
     )
+
+
+async def known_user(server: AccessServerCore, asked: Asked) -> str | None:
+    """The account here whose holder stands by the person server, or is known because it is this server itself."""
+    if asked.ps == server.issuer and server.person_of is not None:
+        return await server.person_of(asked.resource, asked.sub)
+    return await server.store.bound_user(asked.ps, resource=asked.resource, sub=asked.sub)
 
 
 def _guarded(server: AccessServerCore, facts: Facts, verdict: Verdict) -> Verdict:

@@ -29,6 +29,7 @@ from ..store.access_records import (
     Exchange,
 )
 from .asked import Asked
+from .deciding import known_user
 from .endpoints import TokenEndpoint
 
 __all__ = ["MAX_REASON", "AccessDesk", "ApprovalView", "BindingView", "SignIn"]
@@ -236,7 +237,7 @@ class AccessDesk(TokenEndpoint):
             claims=learned.claims,
             answers=learned.answers,
             updates=learned.updates,
-            bound_user=learned.user or await self.store.bound_user(asked.ps, resource=asked.resource, sub=asked.sub),
+            bound_user=learned.user or await known_user(self, asked),
             created_at=exchange.pending.created_at,
             expires_at=exchange.pending.expires_at,
         )

@@ -213,7 +213,7 @@ class TokenEndpoint(AccessServerCore):
         """What the request waits for now."""
         exchange = await self._exchange(pending)
         pending, terms = exchange.pending, exchange.terms
-        location = f"{self.issuer}/pending/{pending_id}"
+        location = f"{self.root}/pending/{pending_id}"
         if not pending.waiting:
             return accepted_response(location)  # It ended while this was being answered; the next poll says how.
         match pending.requirement:
@@ -237,7 +237,7 @@ class TokenEndpoint(AccessServerCore):
                 await self.store.set_code(
                     pending.digest, step=exchange.step, handle=handle, code_digest=code_digest(code)
                 )
-                requirement = Requirement(INTERACTION, url=f"{self.issuer}/interaction/{handle}", code=code)
+                requirement = Requirement(INTERACTION, url=f"{self.root}/interaction/{handle}", code=code)
                 return accepted_response(location, requirement=requirement, retry_after_s=1)
             case _:
                 return accepted_response(location, requirement=Requirement(APPROVAL), retry_after_s=1)

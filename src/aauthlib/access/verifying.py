@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..messages.bodies import FederatedTokenRequest
 from ..store.access_records import Ground
-from ..tokens import AgentToken, AuthToken, PersonToken, ResourceToken, verify
+from ..tokens import ACCESS_DWK, AgentToken, AuthToken, PersonToken, ResourceToken, verify
 from ..tokens.checks import check_askable, check_presented_token, check_resource_token, check_subagent_token
 from .asked import Asked, TokenRef
 from .core import AccessServerCore
@@ -103,7 +103,7 @@ async def verify_presented_token(
     if await server.store.is_revoked(token.iss, token.jti):
         raise RevokedPresentedToken("The presented token was revoked; obtain a fresh person token.")
     root = _reference(token)
-    if token.iss == server.issuer:
+    if _is_own(server, token):
         record = await server.store.issued(token.jti)
         if record is None:
             raise InvalidPresentedToken("This server has no record of the presented token; obtain a person token.")
@@ -161,10 +161,15 @@ async def _upstream_token(
         raise InvalidUpstreamToken("The upstream token was not issued for the intermediary whose agent token this is.")
     if await server.store.is_revoked(token.iss, token.jti):
         raise RevokedUpstreamToken("The upstream token was revoked.")
-    record = await server.store.issued(token.jti) if token.iss == server.issuer else None
+    record = await server.store.issued(token.jti) if _is_own(server, token) else None
     if record is not None and record.revoked_at is not None:
         raise RevokedUpstreamToken("The upstream token was revoked.")
     return token
+
+
+def _is_own(server: AccessServerCore, token: PersonToken | AuthToken) -> bool:
+    """Whether this server issued it; a person server may have the very same identifier (#ps-as-collapse)."""
+    return token.iss == server.issuer and token.dwk == ACCESS_DWK
 
 
 def _agent_claims(agent: AgentToken) -> dict[str, object]:

@@ -201,11 +201,23 @@ def serve_person(
         Path | None,
         typer.Option(help="TOML file of the channels people can be told by: e-mail, chat, phone."),
     ] = None,
+    access_policy: Annotated[
+        Path | None,
+        typer.Option(help="Be an access server too, at the same address, with this policy: rules in .toml, or Cedar."),
+    ] = None,
+    access_resource: Annotated[
+        list[str] | None, typer.Option(help="With --access-policy: a resource it decides for. Repeatable.")
+    ] = None,
+    access_trust: Annotated[
+        list[str] | None,
+        typer.Option(help="With --access-policy: another person server known in advance, as --trust has it."),
+    ] = None,
     replay: Replay = None,
     dev: Dev = False,
 ) -> None:
     """Run a person server: consent pages, person tokens, auth tokens."""
     from .serve import serve_person_server
+    from .serve_access import read_access_role
 
     screen = Screen()
     carry_out(
@@ -219,6 +231,7 @@ def serve_person(
             title,
             organisations=organisations,
             channels=channels,
+            access=read_access_role(access_policy, access_resource or (), access_trust or (), dev=dev),
             replay=replay,
             dev=dev,
         ),

@@ -14,6 +14,7 @@ from ..person.channels import read_channels
 from ..person.organisation_settings import read_organisations
 from ..provider import InvitationCodes
 from ..store.replays import shown_replay_url
+from ..web.collapsing import AccessRole
 from ..web.person import build_person_app
 from ..web.provider import open_provider_app
 from .screen import Screen, safe
@@ -32,10 +33,11 @@ def serve_person_server(
     *,
     organisations: Path | None,
     channels: Path | None,
+    access: AccessRole | None = None,
     replay: str | None,
     dev: bool,
 ) -> int:
-    """Run a person server until it is stopped."""
+    """Run a person server until it is stopped; with `access` it is an access server too."""
     tenants = read_organisations(organisations, dev=dev) if organisations is not None else {}
     offered = read_channels(channels) if channels is not None else []
 
@@ -48,6 +50,7 @@ def serve_person_server(
             organisations=tenants,
             channels=offered,
             replay_url=replay,
+            access=access,
         )
         screen.say(f"[bold]Person server[/] {safe(issuer)}, on http://{host}:{port}")
         say_stores(screen, database, replay)
@@ -58,6 +61,11 @@ def serve_person_server(
         for tenant, secret in app.invitations.items():
             screen.say(f"  {safe(tenant)} has no administrator yet. Who opens this first is one:")
             screen.say(f"    {safe(issuer)}/join/{secret}")
+        if app.access is not None and access is not None:
+            screen.say(f"  Access server too, for {safe(', '.join(access.resources))}; its pages are below /access/")
+            if app.access.invitation is not None:
+                screen.say("  Nobody administers it yet. Who opens this first does:")
+                screen.say(f"    {safe(app.access.server.root)}/join/{app.access.invitation}")
         _proxy_hint(screen, issuer, dev)
         await serve_one(Running(app, host, port), lambda: _listening(screen))
 

@@ -16,11 +16,12 @@ from ..access.decisions import name_of
 from ..errors import ConfigurationError
 from ..identifiers import server_identifier
 from ..web.access import build_access_app
+from ..web.collapsing import AccessRole
 from .screen import Screen, safe
 from .serve import say_stores
 from .serving import Running, serve_one
 
-__all__ = ["parse_trust", "serve_access_server"]
+__all__ = ["parse_trust", "read_access_role", "serve_access_server"]
 
 
 def serve_access_server(
@@ -80,6 +81,26 @@ def serve_access_server(
     with suppress(KeyboardInterrupt):
         asyncio.run(main())
     return 0
+
+
+def read_access_role(
+    policy_file: Path | None, resources: Sequence[str], trusted: Sequence[str], *, dev: bool
+) -> AccessRole | None:
+    """How a person server is an access server too; `None` without a policy.
+
+    Raises `ConfigurationError` or `InvalidIdentifier`.
+    """
+    if policy_file is None:
+        if resources or trusted:
+            raise ConfigurationError("--access-resource and --access-trust go with --access-policy.")
+        return None
+    role = AccessRole(
+        policy=PolicyFile(policy_file, clock=time.time),
+        resources=[server_identifier(resource, dev=dev) for resource in resources],
+        settings={"trust": parse_trust(trusted, dev=dev)},
+    )
+    role.check(dev=dev)
+    return role
 
 
 def parse_trust(values: Sequence[str], *, dev: bool = False) -> Trust:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from ..base64url import b64url_encode
@@ -20,7 +20,15 @@ from ..identifiers import server_identifier
 from ..keys import DEFAULT_ALGORITHMS, JWKS, SigningKey
 from ..messages.metadata import PersonServerMetadata
 from ..store.attempts import Attempts
-from ..tokens import PERSON_DWK, AgentToken, TokenCache, VerificationPolicy
+from ..tokens import (
+    PERSON_DWK,
+    AgentToken,
+    AuthToken,
+    PersonToken,
+    ResourceToken,
+    TokenCache,
+    VerificationPolicy,
+)
 from ..verification import Caller, SigningServer, authenticate, signature_required
 from .asked import Asked
 from .consent import IDENTITY_SCOPES
@@ -65,6 +73,7 @@ class PersonServerCore:
         description: str | None = None,
         logo_uri: str | None = None,
         lifetime_s: int = DEFAULT_LIFETIME_S,
+        access_resources: Collection[str] = (),
         replay: ReplayCache | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         random_below: Callable[[int], int] = secrets.randbelow,
@@ -87,6 +96,8 @@ class PersonServerCore:
         self.mint = Mint(self.issuer, lambda: self.keys, clock=clock, random_bytes=random_bytes)
         self.resources_named = DistinctResources(clock=clock)
         self.lifetime_s = lifetime_s
+        #: Resources whose access server has this server's identifier too (#ps-as-collapse).
+        self.access_resources = frozenset(access_resources)
         self._random_bytes = random_bytes
         self.policy = VerificationPolicy(dev=dev)
         self.replay: ReplayCache = replay if replay is not None else MemoryReplayCache()
@@ -175,6 +186,18 @@ class PersonServerCore:
         if token.parent_agent is not None:
             raise InvalidRequest("A sub-agent does not call a person server: its parent asks with subagent_token.")
         return token
+
+    def access_server_of(self, token: ResourceToken) -> str | None:
+        """Who decides about what a resource token asks, where it is not this server as a person server.
+
+        A resource that has chosen the access server at this very identifier addresses its tokens as one without any
+        does: which of the two it is, this server knows (#ps-as-collapse).
+        """
+        return token.aud if token.aud != self.issuer or token.iss in self.access_resources else None
+
+    def is_own(self, token: PersonToken | AuthToken) -> bool:
+        """Whether this server issued the token, and not an access server at the same identifier."""
+        return token.iss == self.issuer and token.dwk == PERSON_DWK
 
     def check_person_server(self, agent: AgentToken) -> None:
         """Raises `InvalidRequest` for an agent of another person server.

@@ -103,8 +103,8 @@ class TokenEndpoints(Opening, Clarifying):
         resource_token, presented = await verify_resource_token(
             self, body.resource_token, body.presented_token, agent=agent, key=key, upstream=upstream
         )
-        access_server = resource_token.aud if resource_token.aud != self.issuer else None
-        own = presented.iss == self.issuer
+        access_server = self.access_server_of(resource_token)
+        own = self.is_own(presented)
         if access_server is not None and not own:
             await self.check_step_up(presented, access_server)
         interaction = resource_token.interaction

@@ -82,7 +82,7 @@ async def _check_holder(
 ) -> None:
     """The person and the agent behind the presented token are those of this request (#agent-person-binding)."""
     store = server.store
-    own = presented.iss == server.issuer
+    own = server.is_own(presented)
     record = await store.issued(presented.jti) if own else await store.federated(presented.iss, presented.jti)
     if record is None and own:
         raise InvalidPresentedToken("This server has no record of the presented token; obtain a fresh one.")

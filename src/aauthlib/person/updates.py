@@ -56,7 +56,7 @@ async def verify_update(
     ):
         if ours != theirs:
             raise InvalidResourceToken(f"The updated request has another {name} than the original.")
-    own = presented.iss == server.issuer
+    own = server.is_own(presented)
     if not own and asked.stepped_up_jti is None:
         raise InvalidResourceToken("The updated request steps up from another token than the original.")
     interaction, scope = token.interaction, token.scope or ()

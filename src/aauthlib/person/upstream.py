@@ -66,7 +66,7 @@ async def verify_upstream(server: PersonServerCore, text: str, *, agent: AgentTo
     except AAuthError as error:
         raise as_parameter_error(error, "upstream") from error
     # Step 4: the calling agent, from this server's own records.
-    own = token.iss == server.issuer
+    own = server.is_own(token)
     record: IssuedToken | FederatedToken | None = (
         await store.issued(token.jti) if own else await store.federated(token.iss, token.jti)
     )
@@ -91,7 +91,7 @@ async def _check_issuer(server: PersonServerCore, token: PersonToken | AuthToken
     """Step 2: it names this server, and was issued by it or by an access server it presented a token to."""
     if token.person_server != server.issuer:
         raise InvalidUpstreamToken("The upstream token names another person server; ask there.")
-    if token.iss == server.issuer:
+    if server.is_own(token):
         return
     presented = token.dwk == ACCESS_DWK and await server.store.was_presented(
         access_server=token.iss, aud=token.aud, sub=token.sub

@@ -46,7 +46,7 @@ _DOCUMENT_MAX_AGE_S = 300
 
 
 def access_routes(server: AccessServer, *, page: BindingPage | None = None) -> list[BaseRoute]:
-    """Routes of `server`, to be served at the root of its issuer."""
+    """Routes of `server`, to be served at the root of its issuer; all but the documents are under its `base`."""
 
     async def metadata(request: Request) -> Response:
         return _document(dump_metadata(server.metadata()))
@@ -54,13 +54,13 @@ def access_routes(server: AccessServer, *, page: BindingPage | None = None) -> l
     async def jwks(request: Request) -> Response:
         return _document(server.jwks().to_document())
 
-    issuer = server.issuer
+    issuer, base = server.issuer, server.root.removeprefix(server.issuer)
     apps = {
         f"/.well-known/{ACCESS_DWK}": endpoint(issuer, GET=metadata),
         JWKS_PATH: endpoint(issuer, GET=jwks),
-        AUTH_TOKEN_PATH: endpoint(issuer, POST=server.auth_token),
-        REVOCATION_PATH: endpoint(issuer, POST=server.revoke),
-        "/pending/{pending_id}": endpoint(issuer, GET=server.poll, DELETE=server.cancel, POST=server.answer),
+        base + AUTH_TOKEN_PATH: endpoint(issuer, POST=server.auth_token),
+        base + REVOCATION_PATH: endpoint(issuer, POST=server.revoke),
+        base + "/pending/{pending_id}": endpoint(issuer, GET=server.poll, DELETE=server.cancel, POST=server.answer),
     }
     routes: list[BaseRoute] = [Route(path, _Whole(app)) for path, app in apps.items()]
     if page is not None:

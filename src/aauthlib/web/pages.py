@@ -104,11 +104,11 @@ class Pages:
     """Renders the pages of one server under its issuer.
 
     Each of `directories` has `templates` and, if it needs any, `static`; the first that has a name gives it.
-    `dev` admits logos over `http` from names below localhost.
+    `base` is the path they are all under, such as `/access`. `dev` admits logos over `http` from names below localhost.
     """
 
-    def __init__(self, *directories: Path, issuer: str, clock: Clock, dev: bool = False) -> None:
-        self.issuer, self.dev, self._clock = issuer, dev, clock
+    def __init__(self, *directories: Path, issuer: str, clock: Clock, dev: bool = False, base: str = "") -> None:
+        self.issuer, self.dev, self.base, self._clock = issuer, dev, base, clock
         self.host = urlsplit(issuer).netloc
         self.secure = issuer.startswith("https://")
         self._static = _load_static([directory / "static" for directory in directories])
@@ -129,7 +129,7 @@ class Pages:
             date=_date,
             iso=_iso,
         )
-        self._environment.globals.update(site_host=self.host, static=self._static_url)
+        self._environment.globals.update(site_host=self.host, static=self._static_url, base=base)
 
     def render(
         self,
@@ -147,8 +147,8 @@ class Pages:
         return response
 
     def redirect(self, target: str) -> Response:
-        """On to `target` by GET: a path of this server, or a checked URL elsewhere."""
-        response = Response(b"", 303, headers={"Location": target})
+        """On to `target` by GET: a path of these pages, or a checked URL elsewhere."""
+        response = Response(b"", 303, headers={"Location": self.base + target if target.startswith("/") else target})
         self.protect(response)
         return response
 
@@ -246,7 +246,7 @@ class Pages:
         return sorted(origins)
 
     def _static_url(self, name: str) -> str:
-        return f"/static/{name}?v={self._static[name][1]}"
+        return f"{self.base}/static/{name}?v={self._static[name][1]}"
 
     def _ago(self, when: float) -> str:
         seconds = self._clock() - when

@@ -25,6 +25,7 @@ from ..person.openid_sign_in import OpenIDSignIn
 from ..person.organisation_settings import OrganisationSettings, check_organisations
 from ..person.organisations import Organisations
 from ..person.server import PersonServer
+from ..store.access_people import SQLAccessPeople
 from ..store.accounts import SQLAccountStore
 from ..store.database import Database
 from ..store.organisations import SQLOrganisationStore
@@ -34,6 +35,7 @@ from ..transport import AsyncWire
 from ..transport.telling import telling
 from .account_pages.site import new_setup_code
 from .asgi import ASGIApp, Receive, Scope, Send
+from .collapsing import AccessPart, AccessRole, CollapsedWire, open_access_part
 from .person_api import person_routes
 from .person_pages import person_page_routes
 
@@ -55,6 +57,8 @@ class PersonApp:
     since there is an account or only this machine can reach the server."""
     invitations: Mapping[str, str] = field(repr=False)
     """By tenant: what makes whoever opens `/join/{...}` the first administrator of an organisation that has none."""
+    access: AccessPart | None
+    """The access server that this server is too."""
     _asgi: ASGIApp = field(repr=False)
     _closing: AsyncExitStack = field(repr=False)
 
@@ -80,6 +84,7 @@ async def build_person_app(
     random_below: Callable[[int], int] = secrets.randbelow,
     channels: Iterable[Channel] = (),
     replay_url: str | None = None,
+    access: AccessRole | None = None,
     **server_options: Any,
 ) -> PersonApp:
     """Open the person server `issuer` on `database_url`.
@@ -88,7 +93,8 @@ async def build_person_app(
     process prints; by default everywhere but in the development profile, which only this machine reaches.
     `organisations` are those of its people, by tenant. `channels` are what people can be told by beside their browsers;
     while the app's lifespan lasts it tells them. `replay_url` is where received requests are remembered
-    (`store.replays.open_replay_cache`), by default `database_url`. `server_options` go to `PersonServer.open`. Raises
+    (`store.replays.open_replay_cache`), by default `database_url`. `access` makes it an access server too, for the
+    resources it names (#ps-as-collapse). `server_options` go to `PersonServer.open`. Raises
     `InvalidIdentifier` or `ConfigurationError`.
     """
     server_identifier(issuer, dev=dev)
@@ -97,18 +103,25 @@ async def build_person_app(
         opening.push_async_callback(database.close)
         replay = await replay_cache_of_server(replay_url, database, opening, given=server_options.pop("replay", None))
         carrier = wire if wire is not None else AsyncWire.open(dev=dev, clock=clock)
+        within = None
+        if access is not None:
+            access.check(dev=dev)
+            within = CollapsedWire(carrier, issuer)
+            server_options["access_resources"] = access.resources
         store = SQLPersonStore(database)
         server = await PersonServer.open(
             issuer=issuer,
             store=store,
-            wire=carrier,
+            wire=within or carrier,
             clock=clock,
             dev=dev,
             name=name,
             replay=replay,
             **server_options,
         )
-        accounts = Accounts(SQLAccountStore(database), issuer=issuer, clock=clock, passwords=passwords)
+        # With an access server the first account administers it too.
+        account_store = SQLAccountStore(database) if access is None else SQLAccessPeople(database)
+        accounts = Accounts(account_store, issuer=issuer, clock=clock, passwords=passwords)
         check_organisations(organisations or {}, dev=dev)
         tenants = Organisations(
             SQLOrganisationStore(database), organisations or {}, accounts=accounts, server=server, clock=clock
@@ -119,21 +132,50 @@ async def build_person_app(
         )
         required = (not dev) if setup_code_required is None else setup_code_required
         setup_code = await new_setup_code(accounts, required=required, random_below=random_below)
+        part = None
+        if access is not None and within is not None:
+            part = await open_access_part(
+                access,
+                person=server,
+                accounts=accounts,
+                database=database,
+                wire=within,
+                clock=clock,
+                dev=dev,
+                name=name,
+                setup_code=setup_code,
+            )
+            opening.push_async_callback(part.server.aclose)
         opening.push_async_callback(carrier.aclose)
         opening.push_async_callback(server.aclose)
         closing = opening.pop_all()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with telling(server.tell_again), telling(notifier.send_due, every_s=NOTIFY_EVERY_S):
+        async with AsyncExitStack() as loops:
+            await loops.enter_async_context(telling(server.tell_again))
+            await loops.enter_async_context(telling(notifier.send_due, every_s=NOTIFY_EVERY_S))
+            if part is not None:
+                await loops.enter_async_context(telling(part.server.tell_again))
             yield
         await closing.aclose()
 
     notifier = Notifier(server, store, channels=channels, clock=clock, random_below=random_below)
     pages = person_page_routes(
-        server, accounts, tenants, providers, notifier, clock=clock, dev=dev, setup_code=setup_code
+        server,
+        accounts,
+        tenants,
+        providers,
+        notifier,
+        clock=clock,
+        dev=dev,
+        setup_code=setup_code,
+        access_people=part.people if part is not None else None,
     )
-    asgi = Starlette(routes=[*person_routes(server), *pages], lifespan=lifespan)
+    # The person server's last route takes whatever is left.
+    asgi = Starlette(routes=[*person_routes(server), *(part.routes if part else ()), *pages], lifespan=lifespan)
     # Redirects to add or drop a slash would be built from the Host header.
     asgi.router.redirect_slashes = False
-    return PersonApp(server, accounts, notifier, tenants, database, carrier, setup_code, invitations, asgi, closing)
+    return PersonApp(
+        server, accounts, notifier, tenants, database, carrier, setup_code, invitations, part, asgi, closing
+    )

@@ -13,7 +13,7 @@ from aauthlib.http import Fields, Request, Response
 from aauthlib.httpsig import JWT, sign
 from aauthlib.keys import JWKS, SigningKey
 from aauthlib.messages.requirement import Requirement
-from aauthlib.tokens import PersonToken, VerificationPolicy, issue_agent_token, issue_resource_token, verify
+from aauthlib.tokens import AuthToken, PersonToken, VerificationPolicy, issue_agent_token, issue_resource_token, verify
 
 LOGO = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 44 44"><rect width="44" height="44" fill="%s"/>'
@@ -108,6 +108,20 @@ class Parties:
             "capabilities": ["interaction"],
             **body,
         }
+        return self.signed("POST", f"{self.ps}/auth-token", body)
+
+    def step_up(self, presented: AuthToken, text: str, scope: str) -> Request:
+        """Ask for more, presenting an auth token and its `text`."""
+        resource_token = issue_resource_token(
+            self.resource_key,
+            iss=self.resource,
+            presented=presented,
+            jti=secrets.token_hex(8),
+            now=self.clock(),
+            scope=scope.split(),
+            access_server=presented.iss,
+        )
+        body = {"resource_token": resource_token, "presented_token": text, "capabilities": ["interaction"]}
         return self.signed("POST", f"{self.ps}/auth-token", body)
 
     def poll(self, answer: Response) -> Request:

@@ -2,4 +2,7 @@
 
 from .app import access_page_routes
 
-__all__ = ["access_page_routes"]
+__all__ = ["ACCESS_BASE", "access_page_routes"]
+
+#: Where the endpoints and pages are of an access server that is a person server too.
+ACCESS_BASE = "/access"

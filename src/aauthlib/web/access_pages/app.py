@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from starlette.requests import Request
@@ -9,7 +10,7 @@ from starlette.routing import BaseRoute
 
 from ...access.people import NotAllowed, OwnRequest, People
 from ...access.server import AccessServer
-from ...accounts import Accounts, AccountTaken
+from ...accounts import Account, Accounts, AccountTaken
 from ...effects import Clock
 from ...store.attempts import Attempts
 from ..account_pages import ACCOUNT_PAGES, PageRoutes, arriving
@@ -41,8 +42,11 @@ def access_page_routes(
     clock: Clock,
     dev: bool,
     setup_code: str | None,
+    base: str = "",
+    session_cookie: str = "aauth-access",
+    on_made: Callable[[Account], Awaitable[None]] | None = None,
 ) -> list[BaseRoute]:
-    """Every page of an access server, with its static files.
+    """Every page of an access server, with its static files, under the path `base`.
 
     `setup_code` is what whoever makes the first account, the first administrator, must type; `None` asks for nothing,
     which suits only a server that nobody else can reach.
@@ -51,8 +55,9 @@ def access_page_routes(
         server=server,
         accounts=accounts,
         people=people_here,
-        pages=Pages(Path(__file__).parent, ACCOUNT_PAGES, issuer=server.issuer, clock=clock, dev=dev),
-        session_cookie="aauth-access",
+        pages=Pages(Path(__file__).parent, ACCOUNT_PAGES, issuer=server.issuer, clock=clock, dev=dev, base=base),
+        session_cookie=session_cookie,
+        on_made=on_made,
         setup_attempts=Attempts(limit=SETUP_TRIES, window_s=SETUP_WINDOW_S, clock=clock),
         setup_code=setup_code,
     )

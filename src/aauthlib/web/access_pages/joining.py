@@ -44,5 +44,6 @@ async def join(visit: Visit) -> Response:
     made = await make_account(visit, partial(people.create, secret))
     if isinstance(made, NotMade):
         return await _page(visit, made)
+    await visit.site.made(made)
     await enter(visit, made, method="passkey" if visit.form.get("credential") else "password")
     return visit.redirect("/?saved=joined")

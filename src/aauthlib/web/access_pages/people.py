@@ -73,7 +73,7 @@ async def invite(visit: Visit) -> Response:
     secret = await visit.site.people.invite(
         visit.person.person_id, role, _approves(visit), note=visit.form.get("note")[:400]
     )
-    return visit.page("invitation.html", link=f"{visit.site.server.issuer}/join/{secret}", invited_as=role)
+    return visit.page("invitation.html", link=f"{visit.site.server.root}/join/{secret}", invited_as=role)
 
 
 async def withdraw(visit: Visit) -> Response:

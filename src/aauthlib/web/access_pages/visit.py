@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -28,6 +29,8 @@ class Site(AccountSite):
 
     server: AccessServer
     people: People
+    on_made: Callable[[Account], Awaitable[None]] | None = None
+    """Told of a new account; its role was made with it."""
 
     def is_page(self, target: str) -> bool:
         return bool(_PAGES.match(target))
@@ -40,7 +43,8 @@ class Site(AccountSite):
         await self.server.check_code(handle, code)
 
     async def made(self, account: Account) -> None:
-        """Nothing: the account and its role were made together."""
+        if self.on_made is not None:
+            await self.on_made(account)
 
 
 @dataclass(slots=True)

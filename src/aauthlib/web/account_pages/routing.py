@@ -53,6 +53,7 @@ class PageRoutes(Generic[_V]):
     ) -> None:
         self._site, self._open, self._blank = site, open_visit, blank
         self._errors = (*errors, *_ERRORS)
+        self._base = site.pages.base
 
     def page(
         self,
@@ -83,7 +84,7 @@ class PageRoutes(Generic[_V]):
                 visit = self._blank(request)
             return visit.finish(visit.page("error.html", status=status, title=title, detail=detail))
 
-        return Route(path, _Whole(endpoint))
+        return Route(self._base + path, _Whole(endpoint))
 
     def accounts(self) -> list[BaseRoute]:
         """The pages of `entering` and `security`."""
@@ -104,9 +105,9 @@ class PageRoutes(Generic[_V]):
         """Static files; those `at_root` have an address of their own besides."""
         pages = self._site.pages
         return [
-            *(Route(f"/{name}", _static(pages, name), methods=["GET"]) for name in at_root),
-            Route("/static/{name}", _static(pages), methods=["GET"]),
-            Route("/favicon.ico", _static(pages, "favicon.svg"), methods=["GET"]),
+            *(Route(f"{self._base}/{name}", _static(pages, name), methods=["GET"]) for name in at_root),
+            Route(f"{self._base}/static/{{name}}", _static(pages), methods=["GET"]),
+            Route(f"{self._base}/favicon.ico", _static(pages, "favicon.svg"), methods=["GET"]),
         ]
 
     def rest(self) -> BaseRoute:
@@ -141,7 +142,7 @@ class PageRoutes(Generic[_V]):
         raise PageError(405, "Not possible here", "This address does not take such a request.")
 
     def _sign_in_at(self, visit: _V) -> str:
-        path, error = visit.request.scope["path"], visit.request.query_params.get("error")
+        path, error = visit.request.scope["path"].removeprefix(self._base), visit.request.query_params.get("error")
         target = f"{path}?error={error}" if error else path
         if target == "/" or not self._site.is_page(target):
             return "/sign-in"

@@ -7,6 +7,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
+from ...access.people import People
 from ...accounts import Accounts
 from ...effects import Clock
 from ...person.consent import AgentOfAnotherPerson, NotWaiting, OtherOrganisation
@@ -58,8 +59,11 @@ def person_page_routes(
     clock: Clock,
     dev: bool,
     setup_code: str | None,
+    access_people: People | None = None,
 ) -> list[BaseRoute]:
     """Every page of a person server, with its static files.
+
+    `access_people` are those of an access server that this server is too.
 
     `setup_code` is what whoever makes the first account must type; `None` asks for nothing, which suits only a server
     that nobody else can reach.
@@ -72,6 +76,7 @@ def person_page_routes(
         organisations=organisations,
         providers=providers,
         notifier=notifier,
+        access_people=access_people,
         setup_attempts=Attempts(limit=SETUP_TRIES, window_s=SETUP_WINDOW_S, clock=clock),
         setup_code=setup_code,
     )

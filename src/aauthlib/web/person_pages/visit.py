@@ -10,17 +10,20 @@ from typing import TypeAlias
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ...access.people import People
 from ...accounts import Account
 from ...person.consent import Hints
 from ...person.notifications import Notifier
 from ...person.openid_sign_in import OpenIDSignIn
 from ...person.organisations import Member, Organisations
 from ...person.server import PersonServer
+from ...store.access_people_records import PERSON, AccessPerson
 from .. import account_pages
+from ..access_pages import ACCESS_BASE
 from ..account_pages import AccountSite, OtherWay, WaysIn
 from ..account_pages.visit import open_visit as open_account_visit
 
-__all__ = ["Handler", "Site", "Visit", "open_visit"]
+__all__ = ["Handler", "Site", "Visit", "keep_profile", "open_visit"]
 
 _PAGES = re.compile(
     r"/(?:security|notifications|organisation|data|join/[A-Za-z0-9_-]{43}|requests/[0-9a-f]{64}"
@@ -31,6 +34,12 @@ _MOST_ORGANISATIONS = 8
 _MAX_LOGIN_HINT = 64
 
 
+async def keep_profile(server: PersonServer, account: Account) -> None:
+    """What a new person typed becomes what they can share with resources, each time only if they allow it."""
+    claims = {"name": account.display_name, "preferred_username": account.username, "email": account.email or ""}
+    await server.set_profile(account.person_id, claims)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site(AccountSite):
     """What the pages stand on."""
@@ -39,6 +48,8 @@ class Site(AccountSite):
     organisations: Organisations
     providers: OpenIDSignIn
     notifier: Notifier
+    access_people: People | None = None
+    """Of the access server that this server is too."""
 
     def is_page(self, target: str) -> bool:
         return bool(_PAGES.match(target))
@@ -67,9 +78,7 @@ class Site(AccountSite):
         )
 
     async def made(self, account: Account) -> None:
-        """What the person typed becomes what they can share with resources, each time only if they allow it."""
-        claims = {"name": account.display_name, "preferred_username": account.username, "email": account.email or ""}
-        await self.server.set_profile(account.person_id, claims)
+        await keep_profile(self.server, account)
 
 
 @dataclass(slots=True)
@@ -78,10 +87,13 @@ class Visit(account_pages.Visit[Site]):
 
     member: Member | None = None
     """Where the person belongs, if to an organisation."""
+    access_role: AccessPerson | None = None
+    """Who they are at the access server that this server is too."""
 
     def frame(self) -> dict[str, object]:
         # Named, since a class with slots is made anew and `super()` would not find it.
-        return {**account_pages.Visit.frame(self), "member": self.member}
+        decides = self.access_role is not None and self.access_role.role != PERSON
+        return {**account_pages.Visit.frame(self), "member": self.member, "access": ACCESS_BASE if decides else None}
 
     async def security_context(self) -> dict[str, object]:
         """The person's links to the provider of their organisation."""
@@ -103,4 +115,6 @@ async def open_visit(site: Site, request: Request) -> Visit:
     visit = await open_account_visit(Visit, site, request)
     if visit.account is not None:
         visit.member = await site.organisations.membership(visit.account.person_id)
+        if site.access_people is not None:
+            visit.access_role = await site.access_people.person(visit.account.person_id)
     return visit
