@@ -100,7 +100,7 @@ async def yes(server: PersonServer, digest: str, **choices: Any) -> None:
     match request.pending.request["kind"]:
         case "mission":
             await server.approve_mission(digest, person_id=ADA, **choices)
-        case "mission_update" | "mission_completion" | "permission":
+        case "mission_update" | "mission_completion" | "permission" | "interaction" | "payment" | "question":
             await server.answer_request(digest, person_id=ADA, yes=True, **choices)
         case _:
             await server.approve(digest, person_id=ADA, **choices)

@@ -12,7 +12,7 @@ from aauthlib.agent.withdrawal import withdraw_all
 from aauthlib.deferred.polling import UnsupportedRequirement
 from aauthlib.discovery import TransportError
 from aauthlib.effects import Flow, Sleep
-from aauthlib.errors import Denied
+from aauthlib.errors import Denied, UserUnreachable
 from aauthlib.http import Request, Response, json_response
 from aauthlib.keys import SigningKey
 from aauthlib.verification import Caller, Level
@@ -234,7 +234,18 @@ def test_the_person_server_is_asked_first_to_reach_the_person(world: World, reso
     )
     resource.respond = Pending(interaction(), ok(), polls=4)
     assert fetch().status == 200
-    assert ps.bodies == [("/interaction", {"type": "interaction", "url": f"{RESOURCE}/interact", "code": "A1B2-C3D4"})]
+    assert ps.bodies == [
+        (
+            "/interaction",
+            {
+                "type": "interaction",
+                "url": f"{RESOURCE}/interact",
+                "code": "A1B2-C3D4",
+                "max_wait": 30,
+                "capabilities": ["interaction"],
+            },
+        )
+    ]
     assert world.directed == []
     assert any(request.path == "/relay/1" for request in world.sent_to(PS))
 
@@ -261,6 +272,77 @@ def test_a_relay_that_gives_up_leaves_it_to_the_agent(world: World, resource: Re
     resource.respond = Pending(interaction(), ok(), polls=6)
     assert fetch().status == 200
     assert len(world.directed) == 1
+
+
+RELAYED = json_response(202, {"status": "pending"}, headers=[("location", "/relay/1"), ("retry-after", "0")])
+LOOKING = json_response(202, {"status": "interacting"}, headers=[("location", "/relay/1"), ("retry-after", "0")])
+
+
+def waits_asked(world: World) -> list[str | None]:
+    """For how long the resource was asked to hold each poll."""
+    polls = [request for request in world.sent_to(RESOURCE) if request.path.startswith("/pending")]
+    return [request.headers.get("prefer") for request in polls]
+
+
+@pytest.mark.spec("#interaction-response-poll-authority", "#polling-with-get")
+def test_the_resource_is_not_asked_to_hold_its_answer_while_the_agent_may_have_to_send_the_person(
+    world: World, resource: Resource, fetch: Fetch
+) -> None:
+    ps = PersonServer(world, interaction=True)
+    ps.pending["/relay/1"] = [RELAYED, LOOKING]
+    ps.relay = lambda body: RELAYED
+    resource.respond = Pending(interaction(), ok(), polls=5)
+    assert fetch().status == 200
+    asked = waits_asked(world)
+    assert (asked[0], asked[-1]) == ("wait=5", "wait=45")  # until the person looks
+
+
+@pytest.mark.spec("#interaction-response-poll-authority")
+@pytest.mark.parametrize(
+    ("ended", "sent_by_the_agent"),
+    [
+        (json_response(200, {"engaged": True}), False),
+        (problem(403, "denied"), False),
+        (problem(403, "abandoned"), False),
+        (problem(408, "expired"), True),
+        (problem(410, "invalid_code"), True),
+        (problem(500, "server_error"), True),
+    ],
+)
+def test_a_person_who_was_reached_is_not_sent_again_and_the_resource_says_what_comes_of_it(
+    world: World, resource: Resource, fetch: Fetch, ended: Response, sent_by_the_agent: bool
+) -> None:
+    ps = PersonServer(world, interaction=True)
+    ps.pending["/relay/1"] = [RELAYED, ended]
+    ps.relay = lambda body: RELAYED
+    resource.respond = Pending(interaction(), ok(), polls=6)
+    assert fetch().status == 200
+    assert len(world.directed) == sent_by_the_agent
+    assert ps.cancelled == 0
+
+
+@pytest.mark.spec("#cancel-request", "#interaction-response-poll-authority")
+def test_a_relay_that_is_not_needed_any_more_is_withdrawn(world: World, resource: Resource, fetch: Fetch) -> None:
+    ps = PersonServer(world, interaction=True)
+    ps.pending["/relay/1"] = [RELAYED]
+    ps.relay = lambda body: RELAYED
+    resource.respond = Pending(interaction(), ok(), polls=2)
+    assert fetch().status == 200
+    assert ps.cancelled == 1
+
+
+@pytest.mark.spec("#interaction-relay", "#token-endpoint-error-codes")
+def test_where_neither_side_reaches_the_person_the_exchange_ends_with_that(
+    world: World, resource: Resource, agent: AgentContext, fetch: Fetch
+) -> None:
+    ps = PersonServer(world, interaction=True)
+    ps.relay = lambda body: problem(403, "user_unreachable")
+    resource.respond = Pending(interaction(), ok())
+    agent.capabilities = ()
+    with pytest.raises(UserUnreachable):
+        fetch()
+    assert "max_wait" not in ps.bodies[0][1]
+    assert world.directed == []
 
 
 @pytest.mark.spec("#interaction-response-poll-authority")

@@ -12,11 +12,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from aauthlib.agent import Agent, AsyncAgent, ChallengeInvalid, ChallengeUnmet, SelfIssued, Tool
+from aauthlib.agent import Agent, AsyncAgent, ChallengeInvalid, ChallengeUnmet, Mission, SelfIssued, Tool
 from aauthlib.agent.missions import approved_mission
 from aauthlib.base64url import b64url_encode
-from aauthlib.errors import Denied, InvalidRequest, MissionNotFound, MissionTerminated, UserUnreachable
+from aauthlib.errors import (
+    Denied,
+    InteractionUnavailable,
+    InvalidRequest,
+    MissionNotFound,
+    MissionTerminated,
+    UserUnreachable,
+)
 from aauthlib.messages.missions import MissionProposal, s256_of
+from aauthlib.store.notification_records import WEB_PUSH, Subscription
 from tests.agent.real import ADA, Real, agreeing, no, real_parties, yes
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "trip.py"
@@ -285,6 +293,96 @@ def test_an_agent_without_a_way_to_its_person_waits_for_one_who_knows_it(real: R
     with Agent(real.source, **real.options(on_interaction=None, on_report=at_home)) as alone:
         assert alone.permission("Ping")
     assert decided
+
+
+# --------------------------------------------------------------------------- reaching the person
+
+
+def at_home(real: Real, act: Any) -> Any:
+    """An `on_report` by which Ada does something about what waits for her, once, when the agent says that it waits."""
+    done: list[bool] = []
+
+    def report(event: Any) -> None:
+        if event.event == "waiting" and not done:
+            done.append(True)
+            (entry,) = real.run(real.server.pending_for(ADA))
+            real.run(act(entry.digest))
+
+    return report
+
+
+@pytest.fixture
+def reachable(real: Real) -> Iterator[None]:
+    """Ada has a phone that she is told on."""
+    target = {"endpoint": "https://push.example/x", "p256dh": "k", "auth": "a"}
+    phone = Subscription(
+        id="phone", person_id=ADA, channel=WEB_PUSH, target=target, name="A phone", created_at=0.0, confirmed=True
+    )
+    store: Any = real.server.store
+    real.run(store.subscribe(phone))
+    yield
+    real.run(store.unsubscribe("phone"))
+
+
+@pytest.mark.spec("#interaction-response-poll-authority", "#interaction-endpoint")
+def test_a_question_is_answered_by_the_person(real: Real, agent: Agent) -> None:
+    real.decisions = [agreeing(answer="The *refundable* one.")]
+    assert agent.ask("Which one?", description="Two fares.") == "The *refundable* one."
+    assert len(real.directed) == 1
+
+
+@pytest.mark.spec("#interaction-response-poll-authority", "#polling-error-codes")
+def test_a_question_that_is_not_answered_is_told_as_a_no(real: Real, agent: Agent) -> None:
+    real.decisions = [no]
+    with pytest.raises(Denied):
+        agent.ask("Which one?")
+
+
+@pytest.mark.spec("#interaction-response-poll-authority", "#mission-log")
+def test_an_agent_alone_asks_a_person_who_can_be_told(real: Real, agent: Agent, reachable: None) -> None:
+    agent.permission("Ping")
+    answer = at_home(real, lambda digest: real.server.answer_request(digest, person_id=ADA, yes=True, answer="In May."))
+    blob = agent.missions.propose(PLAN).blob
+    with Agent(real.source, **real.options(on_interaction=None, on_report=answer)) as alone:
+        mission = alone.missions.resume(blob)
+        assert mission.ask("When?") == "In May."
+    assert real.log(mission.s256)[-2:] == [("request", "agent"), ("decision", "person")]
+
+
+@pytest.mark.spec("#interaction-relay", "#interaction-endpoint-errors")
+def test_a_page_is_relayed_to_a_person_who_can_be_told_and_to_nobody_else(real: Real, agent: Agent) -> None:
+    agent.permission("Ping")
+    with pytest.raises(InteractionUnavailable):
+        agent.relay(f"{real.calendar}/confirm", "X7K2-M9P4")
+
+
+@pytest.mark.spec("#interaction-relay", "#interaction-response-poll-authority")
+@pytest.mark.parametrize("payment", [False, True])
+def test_a_relay_returns_when_the_person_went_there(real: Real, agent: Agent, reachable: None, payment: bool) -> None:
+    agent.permission("Ping")
+    go = at_home(real, lambda digest: real.server.answer_request(digest, person_id=ADA, yes=True))
+    with Agent(real.source, **real.options(on_report=go)) as going:
+        going.relay(f"{real.calendar}/confirm", "X7K2-M9P4", payment=payment, description="Confirm, please.")
+
+
+@pytest.mark.spec("#mission-approval", "#aauth-capabilities")
+def test_what_the_person_server_can_do_is_declared_to_resources_in_the_mission(
+    real: Real, agent: Agent, reachable: None
+) -> None:
+    blob_of = agent.missions.propose(PLAN, resources=[real.calendar])
+    assert blob_of.approved.capabilities == ("interaction",)
+    agent.context.capabilities = ()
+    mission = Mission(agent, blob_of.approved)
+    mission.get(f"{real.calendar}/me")
+    assert real.seen[-1]["capabilities"] == "interaction"
+
+
+@pytest.mark.spec("#interaction-endpoint")
+async def test_a_question_on_an_event_loop(real: Real, async_agent: AsyncAgent) -> None:
+    real.decisions = [agreeing(answer="Yes.")]
+    assert await async_agent.ask("May I?") == "Yes."
+    with pytest.raises(InteractionUnavailable):
+        await async_agent.relay(f"{real.calendar}/confirm", "X7K2-M9P4")
 
 
 @pytest.mark.spec("#missions")

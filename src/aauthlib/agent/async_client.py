@@ -148,6 +148,28 @@ class AsyncAgent(Shell):
             )
         )
 
+    async def ask(self, question: str, *, description: str | None = None) -> str:
+        """As `Agent.ask`."""
+        return await self.run(
+            lambda opened: GovernanceClient(self.context, open_requests=opened).ask(question, description=description)
+        )
+
+    async def relay(
+        self,
+        url: str,
+        code: str,
+        *,
+        payment: bool = False,
+        description: str | None = None,
+        max_wait_s: int | None = None,
+    ) -> None:
+        """As `Agent.relay`."""
+        await self.run(
+            lambda opened: GovernanceClient(self.context, open_requests=opened).relay(
+                url, code, payment=payment, description=description, max_wait_s=max_wait_s
+            )
+        )
+
     def spawn(self, discriminator: str) -> AsyncAgent:
         """As `Agent.spawn`."""
         child = sub_agent(self.context, discriminator)

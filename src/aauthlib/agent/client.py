@@ -162,6 +162,35 @@ class Agent(Shell):
             )
         )
 
+    def ask(self, question: str, *, description: str | None = None) -> str:
+        """Ask the person something, and wait for their answer (#interaction-endpoint). Markdown both ways.
+
+        Raises `Denied` when they do not answer, and `UserUnreachable`.
+        """
+        return self.run(
+            lambda opened: GovernanceClient(self.context, open_requests=opened).ask(question, description=description)
+        )
+
+    def relay(
+        self,
+        url: str,
+        code: str,
+        *,
+        payment: bool = False,
+        description: str | None = None,
+        max_wait_s: int | None = None,
+    ) -> None:
+        """Have the person server bring the person to a page of somebody else's (#interaction-relay).
+
+        Returns when they went there; what they did there its host says. Requests to resources do this by themselves.
+        Raises `InteractionUnavailable`, `Denied`, or `Expired` after `max_wait_s` seconds.
+        """
+        self.run(
+            lambda opened: GovernanceClient(self.context, open_requests=opened).relay(
+                url, code, payment=payment, description=description, max_wait_s=max_wait_s
+            )
+        )
+
     def spawn(self, discriminator: str) -> Agent:
         """A sub-agent with a key of its own, for whom this agent speaks to the person server (#sub-agents)."""
         child = sub_agent(self.context, discriminator)

@@ -1,19 +1,21 @@
 """What an agent asks its person beyond tokens, and what it reports to them.
 
-#missions, #permission-endpoint, #audit-endpoint. The person decides, so each answer may take hours; it is waited for as
-for a token. In a mission that is over nothing is sent any more (#mission-status-errors).
+#missions, #permission-endpoint, #audit-endpoint, #interaction-endpoint. The person decides, so each answer may take
+hours; it is waited for as for a token. In a mission that is over nothing is sent any more (#mission-status-errors).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from ..effects import Flow, Report
 from ..errors import InvalidIdentifier, InvalidRequest
-from ..identifiers import server_identifier
+from ..http import Response
+from ..identifiers import endpoint_url, server_identifier
+from ..messages.interaction import INTERACTION_TYPE, PAYMENT_TYPE, QUESTION_TYPE, InteractionRequest
 from ..messages.missions import (
     AuditRequest,
     MissionProposal,
@@ -44,6 +46,10 @@ class _Approval(msgspec.Struct):
 
 class _Accepted(msgspec.Struct):
     s256: str
+
+
+class _Answer(msgspec.Struct):
+    answer: str
 
 
 class _Decision(msgspec.Struct):
@@ -159,6 +165,52 @@ class GovernanceClient(Asking):
         if response.status != 201:
             raise self._refusal(response)
         yield Report("audit", {"ps": ps, "action": action})
+
+    # ------------------------------------------------------------------ reaching the person
+
+    def ask(self, question: str, *, description: str | None = None) -> Flow[str]:
+        """Have the person server ask the person, and return their answer (#interaction-response-poll-authority).
+
+        Raises `UserUnreachable`, or `Denied` when they do not answer.
+        """
+        document = {"type": QUESTION_TYPE, "question": question, "description": description}
+        ps, response = yield from self._reach(document, "an answer of the person's")
+        answer = read_answer(_Answer, response, ps).answer
+        yield Report("answer", {"ps": ps})
+        return answer
+
+    def relay(
+        self,
+        url: str,
+        code: str,
+        *,
+        payment: bool = False,
+        description: str | None = None,
+        max_wait_s: int | None = None,
+    ) -> Flow[None]:
+        """Have the person server bring the person to a page; returns when they went there (#interaction-relay).
+
+        Whether they have done there what they were to do is for the host of the page to say. Raises
+        `InteractionUnavailable` when the person server cannot tell them, `Denied` when they do not want to go,
+        `Expired` after `max_wait_s` seconds.
+        """
+        document = {
+            "type": PAYMENT_TYPE if payment else INTERACTION_TYPE,
+            "url": url,
+            "code": code,
+            "description": description,
+            "max_wait": max_wait_s,
+        }
+        ps, _ = yield from self._reach(document, "a way to the person")
+        yield Report("relayed", {"ps": ps, "payment": payment})
+
+    def _reach(self, document: Mapping[str, Any], what: str) -> Flow[tuple[str, Response]]:
+        body = InteractionRequest(
+            **document, mission_s256=self._preferences.mission_s256, capabilities=self._capabilities()
+        )
+        body.check(lambda url: endpoint_url(url, dev=self._agent.dev, what="The interaction URL"))
+        _, ps, endpoint = yield from self._endpoint("interaction_endpoint", what)
+        return ps, (yield from self._post(endpoint, msgspec.json.encode(body)))
 
     # ------------------------------------------------------------------ within
 

@@ -29,12 +29,15 @@ from .credentials import ANONYMOUS, Credential
 from .deferral import follow_through, refuse_direct
 from .errors import ChallengeInvalid, NoProgress
 from .negotiation import learn, level_for
-from .person_server import PersonServerClient, Relay
+from .person_server import PersonServerClient
 from .recovery import Recovery
+from .relay import Relay
 from .selection import Selection
 from .sending import Attempt, ResourceSend, resource_of, sign_request, unsigned
 
 __all__ = ["Exchange", "exchange"]
+
+_WHILE_RELAYED_S = 5
 
 
 def exchange(
@@ -103,16 +106,21 @@ class Exchange:
         response = yield from self._send(self.request)
         if not is_deferred(response):
             return response
-        ended = yield from follow_through(
-            response,
-            url=self.request.url,
-            agent=self.agent,
-            deliver=self._poll,
-            direct=self._direct,
-            digest=self._digest,
-            open_requests=self.open_requests,
-            at_person_server=False,
-        )
+        try:
+            ended = yield from follow_through(
+                response,
+                url=self.request.url,
+                agent=self.agent,
+                deliver=self._poll,
+                direct=self._direct,
+                digest=self._digest,
+                open_requests=self.open_requests,
+                at_person_server=False,
+            )
+        except AAuthError:
+            yield from self._end_relay()
+            raise
+        yield from self._end_relay()
         # A resource that manages authorization itself may end with a session token instead of the answer
         # (#resource-managed-auth): the request is then made again, once, presenting it.
         return (yield from self._send(self.request)) if is_session_grant(ended) else ended
@@ -122,6 +130,9 @@ class Exchange:
     def _poll(self, request: Request, *, timeout_s: float) -> Flow[Response]:
         # Each poll has a budget of its own; how many there are is bounded by the deadline of the wait.
         self._round_trips, self._last_met = 0, None
+        if self._relay is not None and self._relay.waits and request.method == "GET":
+            # Not held for long: the agent may have to send the person itself.
+            request = request.with_headers(prefer=f"wait={_WHILE_RELAYED_S}")
         response = yield from self._send(request, timeout_s=timeout_s)
         if self._relay is not None and response.status == 202:
             yield from self._relay.poll()
@@ -330,6 +341,10 @@ class Exchange:
         if self._relay is None:
             refuse_direct(self.agent, direct)
             yield direct
+
+    def _end_relay(self) -> Flow[None]:
+        if self._relay is not None:
+            yield from self._relay.close()
 
 
 def _shown(value: str) -> str:

@@ -8,13 +8,11 @@ nothing of how a resource is spoken to.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urljoin
 
 import msgspec
 
 from ..effects import Direct, Flow, Report
-from ..errors import AAuthError, InteractionUnavailable, InvalidIdentifier, TokenInvalid
-from ..http import Request, Response
+from ..errors import AAuthError, InteractionUnavailable, InvalidIdentifier, TokenInvalid, UserUnreachable
 from ..identifiers import server_identifier
 from ..keys import PublicKey
 from ..messages.bodies import (
@@ -24,17 +22,16 @@ from ..messages.bodies import (
     PersonTokenResponse,
     RequestContext,
 )
-from ..messages.headers import parse_retry_after
 from ..messages.problems import error_of
 from ..tokens import AgentToken, AuthToken, PersonToken, ResourceToken
 from ..tokens.checks import check_auth_token_response
-from .asking import ACCEPT_JSON, Asking, json_post, read_answer
+from .asking import Asking, json_post, read_answer
 from .chain import ServerDialogue, agent_credential
-from .context import AgentContext
 from .credentials import Credential
 from .errors import ChallengeInvalid, ChallengeUnmet
+from .relay import RELAY_WINDOW_S, Relay
 
-__all__ = ["PersonServerClient", "Relay"]
+__all__ = ["PersonServerClient"]
 
 
 class PersonServerClient(Asking):
@@ -109,7 +106,7 @@ class PersonServerClient(Asking):
         """Ask the person server to get its person to `direct.url` (#interaction-relay).
 
         Returns `None` when there is no person server, it has no interaction endpoint, or it cannot relay; the agent
-        then directs the person itself.
+        then directs the person itself. Raises `UserUnreachable` when neither of them can.
         """
         if self._upstream is not None:
             # The person is the caller's, and it is the caller who gets them there (#interaction-chaining).
@@ -117,11 +114,19 @@ class PersonServerClient(Asking):
         own = yield from agent_credential(self._agent.speaker)
         if own.token is None or not isinstance(own.token, AgentToken) or own.token.ps is None:
             return None
+        able = "interaction" in self._agent.speaker.capabilities
         try:
             metadata = yield from self._metadata(own.token.ps)
             if metadata.interaction_endpoint is None:
                 return None
-            document = {"type": "interaction", "url": direct.url, "code": direct.code}
+            document: dict[str, Any] = {
+                "type": "interaction",
+                "url": direct.url,
+                "code": direct.code,
+                "capabilities": list(self._agent.speaker.capabilities),
+                # Who can send the person itself waits for another way for so long only.
+                **({"max_wait": RELAY_WINDOW_S} if able else {}),
+            }
             if self._preferences.mission_s256 is not None:
                 document["mission_s256"] = self._preferences.mission_s256
             dialogue = ServerDialogue(self._agent.speaker, metadata.interaction_endpoint)
@@ -140,6 +145,8 @@ class PersonServerClient(Asking):
                 "reason": "no channel" if isinstance(reason, InteractionUnavailable) else reason and str(reason),
             },
         )
+        if isinstance(reason, UserUnreachable) and not able:
+            raise reason
         return Relay(self._agent, metadata.interaction_endpoint, response, dialogue, direct) if relayed else None
 
     # ------------------------------------------------------------------ within
@@ -170,47 +177,6 @@ class PersonServerClient(Asking):
             "subagent_token": own.token.raw if self._agent.parent is not None and own.token is not None else None,
         }
         return msgspec.json.encode(cls(**{**context, **members}))
-
-
-class Relay:
-    """A relayed interaction: the person server's own `202`, which says only whether it reached the person.
-
-    Whether the interaction is complete is the resource's to say (#interaction-response-poll-authority).
-    """
-
-    def __init__(
-        self, agent: AgentContext, endpoint: str, first: Response, dialogue: ServerDialogue, direct: Direct
-    ) -> None:
-        self._agent, self._dialogue, self.direct = agent, dialogue, direct
-        self._location = _same_origin(endpoint, first) if first.status == 202 else None
-        self._next_at = self._due(first)
-        self.failed = False
-        """The person server gave up without reaching the person."""
-
-    def _due(self, response: Response) -> float:
-        now = self._agent.clock()
-        return now + max(1.0, parse_retry_after(response.headers, now=now, default_s=5.0))
-
-    def poll(self) -> Flow[None]:
-        """Ask how the relay is doing, if it is time to."""
-        if self._location is None or self._agent.clock() < self._next_at:
-            return
-        try:
-            response = yield from self._dialogue.send(Request("GET", self._location, ACCEPT_JSON))
-        except AAuthError:
-            self._location = None
-            return
-        if response.status in (202, 429, 503):
-            self._next_at = self._due(response)
-            return
-        self._location = None
-        self.failed = response.status != 200
-
-
-def _same_origin(endpoint: str, response: Response) -> str | None:
-    value = response.headers.get("location")
-    location = urljoin(endpoint, value) if value else None
-    return location if location and Request("GET", location).origin == Request("GET", endpoint).origin else None
 
 
 def _key(own: Credential) -> PublicKey:

@@ -60,6 +60,9 @@ async def _approved(server: PersonServerCore, pending: Pending, asked: Asked) ->
         assert isinstance(completion.record, IssuedToken)
         tokens.append(completion.record)
         texts[resource] = completion.response.json()["person_token"]
+    if await server.store.reaches(person_id):
+        # What this server can do for the agent now; no term of the mission (#aauth-capabilities).
+        document["capabilities"] = ["interaction"]
     if texts:
         document["person_tokens"] = texts
     return Completion(json_response(200, document), MissionDelivery(asked.agent_id, tuple(tokens)))
