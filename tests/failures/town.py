@@ -270,7 +270,7 @@ async def open_town(folder: Path) -> AsyncIterator[Town]:
         return app
 
     async def rotate_server(host: Host) -> None:
-        await host.app.server.rotate_signing_key()
+        await host.app.server.rotate_signing_key(at_once=True)
 
     def resource(access: str | None) -> Callable[[Host], Any]:
         async def opening(host: Host) -> Any:

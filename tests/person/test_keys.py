@@ -13,9 +13,9 @@ from aauthlib.messages.metadata import PersonServerMetadata, dump_metadata, read
 from aauthlib.person.directed import DirectedIdentifiers
 from aauthlib.person.server import PersonServer
 from aauthlib.store.database import Database
-from aauthlib.store.key_records import RETIRED_KEY_PUBLISHED_S
+from aauthlib.store.keyring import DEFAULT_LEAD_S, KEY_SET_MAX_AGE_S
 from aauthlib.store.person import SQLPersonStore
-from aauthlib.tokens import PersonToken
+from aauthlib.tokens import MAX_LIFETIME_S, PersonToken
 from aauthlib.transport import AsyncWire
 
 from .parties import ALICE, CALENDAR, PS, World, resource_token
@@ -52,29 +52,39 @@ async def test_a_restart_keeps_keys_and_identifiers(world: World) -> None:
 
 
 @pytest.mark.spec("#jwks-discovery")
-async def test_after_a_rotation_the_old_key_verifies_and_the_new_one_signs(world: World) -> None:
+async def test_a_new_key_is_published_before_it_signs_and_the_old_one_until_its_tokens_expired(world: World) -> None:
     agent = world.agent()
     before = await agent.person_token()
-    world.clock.now += 1
     await world.server.rotate_signing_key()
+    assert len(world.server.jwks().members) == 2
+    assert (await agent.person_token()).kid == before.kid
+
+    world.clock.now += DEFAULT_LEAD_S
+    agent.renew()
     after = await agent.person_token()
     assert after.kid != before.kid
     assert after.sub == before.sub, "the key of directed identifiers is another and does not rotate"
     assert (await world.verified(before.raw, PersonToken)).jti == before.jti
     assert (await agent.ask_auth_token(resource_token(world, before), before)).status == 202
-    again = await reopened(world)
-    assert again.keys.signing.kid == after.kid
-    assert len(again.jwks().members) == 2
+    assert (await reopened(world)).keys.signing.kid == after.kid
+
+    world.clock.now += MAX_LIFETIME_S + 400
+    agent.renew()
+    await agent.person_token()
+    with pytest.raises(UnknownKey):
+        world.server.jwks().find(before.kid)
 
 
 @pytest.mark.spec("#jwks-discovery")
-async def test_a_key_retired_long_ago_is_published_no_more(world: World) -> None:
-    old = world.server.keys.signing.kid
-    await world.server.rotate_signing_key()
-    world.clock.now += RETIRED_KEY_PUBLISHED_S + 1
-    again = await reopened(world)
-    with pytest.raises(UnknownKey):
-        again.jwks().find(old)
+async def test_a_key_that_another_process_made_is_published_by_this_one_in_time(world: World) -> None:
+    other = await reopened(world)
+    await other.rotate_signing_key()
+    new = other.jwks().members[-1]["kid"]
+    world.clock.now += DEFAULT_LEAD_S - KEY_SET_MAX_AGE_S
+    await world.server.refresh_keys()
+    assert new in [member["kid"] for member in world.server.jwks().members]
+    world.clock.now += KEY_SET_MAX_AGE_S
+    assert world.server.keys.signing.kid == other.keys.signing.kid == new
 
 
 async def test_the_key_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import secrets
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from aauthlib.errors import Expired, TokenInvalid
 from aauthlib.jws import parse
-from aauthlib.keys import JWKS, SigningKey
+from aauthlib.keys import SigningKey
 from aauthlib.messages.identity_scopes import released_claims
 from aauthlib.person.asked import Asked, AskedAgent, AskedInteraction
 from aauthlib.person.directed import DirectedIdentifiers
-from aauthlib.person.keys import ServerKeys
 from aauthlib.person.minting import Mint
 
 from .parties import CALENDAR, PS, Clock
 
 CLOCK = Clock()
 SIGNING = SigningKey.generate()
-KEYS = ServerKeys(SIGNING, JWKS.of(SIGNING), DirectedIdentifiers(b"k" * 32))
+KEYS: Any = SimpleNamespace(signing=SIGNING, directed=DirectedIdentifiers(b"k" * 32))
 MINT = Mint(PS, lambda: KEYS, clock=CLOCK, random_bytes=secrets.token_bytes)
 AGENT = AskedAgent(iss="https://ap.example", sub="aauth:a@ap.example", jti="t")
 SUB = KEYS.directed.sub("alice", CALENDAR)

@@ -5,18 +5,16 @@ The systematic matrix is in `tests/failures`; these few show that nothing of it 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
-import time
 from contextlib import closing
 
 import pytest
 
 from aauthlib.cli.exits import Exit
+from aauthlib.cli.screen import Screen
+from aauthlib.cli.server_keys import rotate_keys
 from aauthlib.keys import SigningKey
-from aauthlib.store.database import Database
-from aauthlib.store.person import SQLPersonStore
 
 from .conftest import World
 from .running import restart
@@ -79,13 +77,7 @@ def test_an_access_server_with_a_wrong_clock_gives_nothing(world: World) -> None
 def test_keys_that_rotate_between_two_calls_are_found(world: World) -> None:
     home = world.enrolled("steady")
     assert world.calls(home, world.guarded.issuer + "/reports")["status"] == 200
-
-    async def rotate() -> None:
-        database = await Database.open(f"sqlite:///{world.folder / 'person.db'}")
-        await SQLPersonStore(database).rotate_signing_key(SigningKey.generate().to_private_jwk(), now=time.time())
-        await database.close()
-
-    asyncio.run(rotate())
+    rotate_keys(Screen(), f"sqlite:///{world.folder / 'person.db'}", at_once=True, role=None)
     path = world.folder / "guarded.json"
     path.write_text(json.dumps([SigningKey.generate().to_private_jwk(), *json.loads(path.read_text())]))
     restart(world.person, world.guarded, world.access)

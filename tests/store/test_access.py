@@ -13,7 +13,6 @@ from aauthlib.deferred.pending import Pending
 from aauthlib.deferred.revoking import Notice
 from aauthlib.deferred.revoking import Revoked as Told
 from aauthlib.errors import InvalidCode, Revoked
-from aauthlib.keys import SigningKey
 from aauthlib.messages.codes import code_digest
 from aauthlib.store.access import SQLAccessStore
 from aauthlib.store.access_records import (
@@ -90,15 +89,6 @@ async def again(store: SQLAccessStore, exchange: Exchange) -> Exchange:
     found = await store.exchange(exchange.pending.digest)
     assert found is not None
     return found
-
-
-async def test_keys_are_made_once_and_kept_when_they_retire(store: SQLAccessStore) -> None:
-    first, other = SigningKey.generate().to_private_jwk(), SigningKey.generate().to_private_jwk()
-    assert [key.jwk for key in await store.keys(first=first, now=NOW)] == [first]
-    assert [key.jwk for key in await store.keys(first=other, now=NOW)] == [first]
-    await store.rotate_signing_key(other, now=NOW + 1)
-    keys = await store.keys(first=first, now=NOW + 1)
-    assert [(key.jwk, key.retired_at) for key in keys] == [(other, None), (first, NOW + 1)]
 
 
 async def test_of_two_moves_from_one_step_the_second_writes_nothing(store: SQLAccessStore) -> None:

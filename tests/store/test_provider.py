@@ -13,7 +13,7 @@ from aauthlib.errors import InvalidJWT
 from aauthlib.provider import EnrollmentRefused, EnrollmentRevoked, EnrollmentUnknown
 from aauthlib.store.database import Database, schema
 from aauthlib.store.provider import SQLProviderStore
-from aauthlib.store.provider_records import Delegation, Enrollment, IssuedToken, ProviderKey
+from aauthlib.store.provider_records import Delegation, Enrollment, IssuedToken
 
 NOW = 1_800_000_000.0
 
@@ -136,27 +136,6 @@ class Contract:
             await store.record_issued("tp-x", issued("j"), now=NOW)
         with pytest.raises(EnrollmentUnknown):
             await store.revoke_enrollment("aauth:x@ap.example", now=NOW)
-
-    @pytest.mark.spec("#jwks-discovery")
-    async def test_keys_are_kept_in_order_and_dropped(self, store: SQLProviderStore) -> None:
-        one = ProviderKey(kid="one", jwk={"kty": "OKP"}, published_at=NOW, use_from=NOW)
-        two = ProviderKey(kid="two", jwk={"kty": "OKP"}, published_at=NOW + 1, use_from=NOW + 601)
-        assert await store.add_key(one, only_if_latest=None)
-        assert await store.add_key(two, only_if_latest="one")
-        assert await store.keys() == [one, two]
-        await store.drop_keys(["one"])
-        assert await store.keys() == [two]
-
-    @pytest.mark.spec("#jwks-discovery")
-    async def test_of_two_keys_that_follow_the_same_one_is_kept(self, store: SQLProviderStore) -> None:
-        for follows in (None, "first"):
-            added = [
-                await store.add_key(
-                    ProviderKey(kid=f"{n}-{follows}", jwk={}, published_at=NOW, use_from=NOW), only_if_latest=follows
-                )
-                for n in range(2)
-            ]
-            assert added == [True, False]
 
 
 class TestOnSQLite(Contract):

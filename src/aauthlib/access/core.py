@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from ..base64url import b64url_encode
@@ -18,10 +17,10 @@ from ..errors import AccessDenied
 from ..http import Request
 from ..httpsig import JWKSURI, MemoryReplayCache, ReplayCache, SignaturePolicy, refuse_replay, sign
 from ..identifiers import server_identifier
-from ..keys import DEFAULT_ALGORITHMS, JWKS, SigningKey
+from ..keys import DEFAULT_ALGORITHMS, JWKS
 from ..messages.metadata import AccessServerMetadata
-from ..store.key_records import key_set
-from ..tokens import ACCESS_DWK, PERSON_DWK, TokenCache, VerificationPolicy
+from ..store.keyring import KeyRing
+from ..tokens import ACCESS_DWK, MAX_LIFETIME_S, PERSON_DWK, TokenCache, VerificationPolicy
 from ..verification import SigningServer, authenticate, signature_required
 from .decisions import Verdict
 from .facts import Facts
@@ -36,7 +35,6 @@ __all__ = [
     "REVOCATION_PATH",
     "AccessServerCore",
     "FlowRunner",
-    "ServerKeys",
     "load_keys",
 ]
 
@@ -57,19 +55,11 @@ class FlowRunner(Protocol):
         """Run `flow` to its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerKeys:
-    """What signs, and what is published."""
-
-    signing: SigningKey
-    published: JWKS
-
-
-async def load_keys(store: AccessStore, *, clock: Clock) -> ServerKeys:
+async def load_keys(store: AccessStore, *, clock: Clock) -> KeyRing:
     """The keys in the store; made and kept there if it has none."""
-    now = clock()
-    stored = await store.keys(first=SigningKey.generate().to_private_jwk(), now=now)
-    return ServerKeys(*key_set(stored, now=now))
+    ring = KeyRing(store.signing_keys, clock=clock, longest_token_s=MAX_LIFETIME_S)
+    await ring.refresh()
+    return ring
 
 
 class AccessServerCore:
@@ -90,7 +80,7 @@ class AccessServerCore:
         issuer: str,
         store: AccessStore,
         wire: FlowRunner,
-        keys: ServerKeys,
+        keys: KeyRing,
         policy: Policy,
         clock: Clock,
         dev: bool = False,
@@ -149,18 +139,22 @@ class AccessServerCore:
         )
 
     def jwks(self) -> JWKS:
-        """The public keys to publish, retired ones included."""
+        """The public keys to publish: the one that signs, the one that will, those whose tokens still live."""
         return self.keys.published
 
-    async def rotate_signing_key(self) -> None:
-        """Sign with a new key from now on; the old one stays published."""
-        await self.store.rotate_signing_key(SigningKey.generate().to_private_jwk(), now=self.clock())
-        self.keys = await load_keys(self.store, clock=self.clock)
+    async def refresh_keys(self) -> None:
+        """See which keys there are by now, before they are published or used. Cheap to call often."""
+        await self.keys.refresh()
+
+    async def rotate_signing_key(self, *, at_once: bool = False) -> None:
+        """Publish a new key now; it signs once others have had time to see it, or at once."""
+        await self.keys.rotate(at_once=at_once)
 
     # ------------------------------------------------------------------ for the parts
 
     async def run(self, flow: Flow[_T]) -> _T:
         """Carry out a flow, with this server's own keys at hand."""
+        await self.refresh_keys()
         return await self.wire.run(with_own_keys(flow, issuer=self.issuer, dwk=ACCESS_DWK, keys=self.keys.published))
 
     async def calling_server(self, request: Request) -> SigningServer:

@@ -12,7 +12,7 @@ from ..deferred.machine import Event
 from ..deferred.pending import Pending, PendingStore
 from ..deferred.revoking import Notice, Revoked
 from ..store.access_records import Binding, DecisionRecord, Exchange, IssuedAuthToken, Learned
-from ..store.key_records import StoredSigningKey
+from ..store.keyring import KeyStore
 
 __all__ = ["AccessStore"]
 
@@ -21,8 +21,8 @@ class AccessStore(PendingStore, Protocol):
     """See `SQLAccessStore` for what each method promises."""
 
     # Keys
-    async def keys(self, *, first: Mapping[str, str], now: float) -> Sequence[StoredSigningKey]: ...
-    async def rotate_signing_key(self, jwk: Mapping[str, str], *, now: float) -> None: ...
+    @property
+    def signing_keys(self) -> KeyStore: ...
 
     # Requests that wait
     async def exchange(self, digest: str) -> Exchange | None: ...

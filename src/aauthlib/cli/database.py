@@ -16,14 +16,14 @@ from ..store.upgrading import differences, schema_state
 from .exits import Exit
 from .screen import Screen, safe
 
-__all__ = ["check_database", "show_revision", "upgrade_database"]
+__all__ = ["check_database", "existing", "on_database", "show_revision", "upgrade_database"]
 
 T = TypeVar("T")
 
 
 def upgrade_database(screen: Screen, url: str) -> int:
     """Bring the tables to this version's schema, or make them."""
-    before = _on(url, Database.upgrade)
+    before = on_database(url, Database.upgrade)
     if before.current:
         screen.say(f"The database is at revision {before.newest} already.")
     else:
@@ -33,7 +33,7 @@ def upgrade_database(screen: Screen, url: str) -> int:
 
 def show_revision(screen: Screen, url: str) -> int:
     """Say where the database stands. Fails when this version cannot start on it without an upgrade."""
-    state = _on(_existing(url), schema_state)
+    state = on_database(existing(url), schema_state)
     if screen.json_output:
         screen.document({"revision": state.revision, "newest": state.newest, "current": state.current})
     screen.say(f"The database is at revision {safe(state.revision or 'none')}; this version works with {state.newest}.")
@@ -42,17 +42,17 @@ def show_revision(screen: Screen, url: str) -> int:
 
 def check_database(screen: Screen, url: str) -> int:
     """Compare every table with what this version expects. Fails when something differs."""
-    state = _on(_existing(url), schema_state)
+    state = on_database(existing(url), schema_state)
     if not state.current:
         return show_revision(screen, url)
-    found = _on(_existing(url), differences)
+    found = on_database(existing(url), differences)
     for line in found:
         screen.say(safe(line))
     screen.say("The tables differ from the schema; see above." if found else "The tables are what they should be.")
     return Exit.INVALID if found else Exit.OK
 
 
-def _on(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
+def on_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
     """What `work` returns of the database, opened as it is. Raises `ConfigurationError` when it cannot be."""
 
     async def main() -> T:
@@ -67,7 +67,7 @@ def _on(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
     return asyncio.run(main())
 
 
-def _existing(url: str) -> str:
+def existing(url: str) -> str:
     """`url`, unless it is a SQLite file that is not there: looking must not make one."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and not (parsed.database and Path(parsed.database).is_file()):

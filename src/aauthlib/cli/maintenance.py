@@ -16,6 +16,14 @@ db = typer.Typer(no_args_is_help=True, help="Look after the database of a server
 Url = Annotated[str, typer.Argument(metavar="URL", help="sqlite:///person.db or postgresql://user@host/name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts; nothing else goes to stdout.")]
 
+AtOnce = Annotated[
+    bool,
+    typer.Option("--at-once", help="Sign with it from now on. Who has just fetched the old key set may refuse it."),
+]
+Role = Annotated[
+    str | None, typer.Option("--role", help="person, access or provider, where the database holds several servers.")
+]
+
 
 @db.command("upgrade")
 def upgrade(url: Url) -> None:
@@ -33,6 +41,28 @@ def current(url: Url, json_output: Json = False) -> None:
 
     screen = Screen(json_output=json_output)
     carry_out(screen, lambda: show_revision(screen, url))
+
+
+@db.command("keys")
+def keys(url: Url, json_output: Json = False) -> None:
+    """List the signing keys of the servers in the database, and from when each signs."""
+    from .server_keys import list_keys
+
+    screen = Screen(json_output=json_output)
+    carry_out(screen, lambda: list_keys(screen, url))
+
+
+@db.command("rotate-keys")
+def rotate_keys(url: Url, at_once: AtOnce = False, role: Role = None) -> None:
+    """Give the servers in the database a new signing key.
+
+    It is published now and signs in ten minutes, when everybody has had time to see it. The one before stays published
+    until the last token it signed has expired. Running servers notice within a minute.
+    """
+    from .server_keys import rotate_keys as rotate
+
+    screen = Screen()
+    carry_out(screen, lambda: rotate(screen, url, at_once=at_once, role=role))
 
 
 @db.command("check")

@@ -17,7 +17,7 @@ from ..errors import InvalidRequest, RevokedJWT
 from ..http import Request
 from ..httpsig import JWKSURI, MemoryReplayCache, ReplayCache, SignaturePolicy, refuse_replay, sign
 from ..identifiers import server_identifier
-from ..keys import DEFAULT_ALGORITHMS, JWKS, SigningKey
+from ..keys import DEFAULT_ALGORITHMS, JWKS
 from ..messages.metadata import PersonServerMetadata
 from ..store.attempts import Attempts
 from ..tokens import (
@@ -33,7 +33,7 @@ from ..verification import Caller, SigningServer, authenticate, signature_requir
 from .asked import Asked
 from .consent import IDENTITY_SCOPES
 from .faces import Faces, FlowRunner
-from .keys import ServerKeys, load_keys
+from .keys import ServerKeys
 from .limits import AUDITS_PER_MINUTE, MISSION_MISSES_PER_MINUTE, REVOCATIONS_PER_MINUTE, DistinctResources
 from .minting import Mint
 from .storage import PersonStore
@@ -131,18 +131,22 @@ class PersonServerCore:
         )
 
     def jwks(self) -> JWKS:
-        """The public keys to publish, retired ones included."""
+        """The public keys to publish: the one that signs, the one that will, those whose tokens still live."""
         return self.keys.published
 
-    async def rotate_signing_key(self) -> None:
-        """Sign with a new key from now on; the old one stays published."""
-        await self.store.rotate_signing_key(SigningKey.generate().to_private_jwk(), now=self.clock())
-        self.keys = await load_keys(self.store, clock=self.clock, random_bytes=self._random_bytes)
+    async def refresh_keys(self) -> None:
+        """See which keys there are by now, before they are published or used. Cheap to call often."""
+        await self.keys.ring.refresh()
+
+    async def rotate_signing_key(self, *, at_once: bool = False) -> None:
+        """Publish a new key now; it signs once others have had time to see it, or at once."""
+        await self.keys.ring.rotate(at_once=at_once)
 
     # ------------------------------------------------------------------ for the parts
 
     async def run(self, flow: Flow[_T]) -> _T:
         """Carry out a flow, with this server's own keys at hand."""
+        await self.refresh_keys()
         return await self.wire.run(with_own_keys(flow, issuer=self.issuer, dwk=PERSON_DWK, keys=self.keys.published))
 
     async def calling_agent(self, request: Request) -> AgentToken:

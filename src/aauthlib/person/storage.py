@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from ..deferred.machine import Event
 from ..deferred.pending import PendingStore
 from ..deferred.revoking import Notice, Revoked
+from ..store.keyring import KeyStore
 from ..store.person_conversations import Turn
 from ..store.person_mission_records import Approval, LogEntry, Mission, Verdict
 from ..store.person_records import (
@@ -24,7 +25,6 @@ from ..store.person_records import (
     IssuedToken,
     PersonRequest,
     Standing,
-    StoredKeys,
     Untold,
 )
 
@@ -35,8 +35,9 @@ class PersonStore(PendingStore, Protocol):
     """See `SQLPersonStore` for what each method promises."""
 
     # Keys
-    async def keys(self, *, signing_jwk: Mapping[str, str], directed: bytes, now: float) -> StoredKeys: ...
-    async def rotate_signing_key(self, jwk: Mapping[str, str], *, now: float) -> None: ...
+    @property
+    def signing_keys(self) -> KeyStore: ...
+    async def directed_key(self, *, first: bytes) -> bytes: ...
 
     # Relays
     async def relay_seen(self, digest: str, *, person_id: str) -> None: ...

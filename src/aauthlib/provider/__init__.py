@@ -1,5 +1,6 @@
 """The agent provider: self-published (static files) or as a server (#agent-tokens; draft-hardt-aauth-bootstrap)."""
 
+from ..store.keyring import KeyRing
 from ..store.provider_records import (
     Enrollment,
     EnrollmentRefused,
@@ -9,7 +10,6 @@ from ..store.provider_records import (
     ProviderStore,
 )
 from .enrollment import EnrollmentGate, EnrollmentRequest, InvitationCodes
-from .keyring import KeyRing
 from .provider import AgentProvider
 from .revocation import Outcome, RevokedToken
 from .selfpublished import Published, check_published, publish, self_issue

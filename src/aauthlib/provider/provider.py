@@ -39,6 +39,7 @@ from ..identifiers import AgentIdentifier, server_identifier
 from ..keys import JWKS, PublicKey
 from ..messages.bodies import decode_request
 from ..messages.metadata import AgentProviderMetadata, dump_metadata
+from ..store.keyring import KeyRing
 from ..store.provider_records import (
     Delegation,
     Enrollment,
@@ -52,7 +53,6 @@ from ..tokens import AgentToken, VerificationPolicy, issue_agent_token
 from ..tokens.jkt import JKTDelegation
 from ..verification import Caller, Level, authenticate, signature_required
 from .enrollment import EnrollmentGate, EnrollmentRequest, RefreshRequest, SubagentRequest, checked_ps
-from .keyring import KeyRing
 from .limits import RateLimit
 from .own_keys import with_own_keys
 from .revocation import Outcome, RevokedToken, revoke_at_person_server
@@ -127,7 +127,7 @@ class AgentProvider:
         self._gate, self._max_enrollments = gate, max_enrollments
         self._lifetime_s = token_lifetime_s
         self._replay: ReplayCache = replay if replay is not None else MemoryReplayCache()
-        self._keys = keys or KeyRing(store, clock=clock, token_lifetime_s=token_lifetime_s)
+        self._keys = keys or KeyRing(store.signing_keys, clock=clock, longest_token_s=token_lifetime_s)
         self._enrollments = RateLimit(enrollments_per_minute, window_s=60, clock=clock)
         self._refusals = RateLimit(refused_per_minute, window_s=60, clock=clock)
         self._tokens = RateLimit(tokens_per_minute, window_s=60, clock=clock)
@@ -149,11 +149,12 @@ class AgentProvider:
 
     async def jwks(self) -> JWKS:
         """The keys to publish: the one that signs, the one that will, and those whose tokens still live."""
-        return await self._keys.published()
+        await self._keys.refresh()
+        return self._keys.published
 
-    async def rotate_keys(self) -> None:
-        """Publish a new signing key now; it signs once verifiers have had time to see it."""
-        await self._keys.rotate()
+    async def rotate_keys(self, *, at_once: bool = False) -> None:
+        """Publish a new signing key now; it signs once verifiers have had time to see it, or at once."""
+        await self._keys.rotate(at_once=at_once)
 
     # ------------------------------------------------------------------ the ceremonies
 
@@ -229,7 +230,8 @@ class AgentProvider:
         was alive; calling it again repeats only what did not succeed. Raises `EnrollmentUnknown`.
         """
         open_tokens = await self._store.revoke_enrollment(agent, now=self._clock())
-        key = await self._keys.signing_key()
+        await self._keys.refresh()
+        key = self._keys.signing
         unreachable: dict[str, str] = {}
         results = []
         for token in open_tokens:
@@ -262,7 +264,7 @@ class AgentProvider:
             tokens=VerificationPolicy(dev=self.dev),
             accepted=(AgentToken,),
         )
-        caller = with_own_keys(flow, StaticDirectory(keys={self.issuer: await self._keys.published()}))
+        caller = with_own_keys(flow, StaticDirectory(keys={self.issuer: await self.jwks()}))
         if caller.level is Level.ANONYMOUS:
             raise signature_required(
                 f"Sign the request, with the Signature-Key scheme {' or '.join(schemes)}.", signature
@@ -330,7 +332,7 @@ class AgentProvider:
             enrollment.thumbprint, IssuedToken(jti=jti, agent=sub, ps=ps, exp=exp), now=now, delegation=delegation
         )
         token = issue_agent_token(
-            await self._keys.signing_key(),
+            self._keys.signing,
             iss=self.issuer,
             sub=sub,
             cnf=cnf,

@@ -32,7 +32,6 @@ from .access_tables import (
 from .access_tokens import SQLIssuedAuthTokens, hold, record_token
 from .access_trust import SQLTrust, bind
 from .database import from_json, to_json
-from .key_records import StoredSigningKey
 from .pending import (
     KEPT_AFTER_END_S,
     SQLPendingStore,
@@ -45,7 +44,7 @@ from .pending import (
     touch,
 )
 from .rows import insert_once, key_of, token_key
-from .signing_keys import add_signing_key, signing_keys_of
+from .signing_keys import SQLKeys
 
 __all__ = ["SQLAccessStore"]
 
@@ -60,15 +59,10 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
 
     # ------------------------------------------------------------------ keys
 
-    async def keys(self, *, first: Mapping[str, str], now: float) -> Sequence[StoredSigningKey]:
-        """The signing keys, the one that signs at the front; `first` is kept when there is none."""
-        async with self.database.transaction() as connection:
-            return await signing_keys_of(connection, signing_keys, first=first, now=now)
-
-    async def rotate_signing_key(self, jwk: Mapping[str, str], *, now: float) -> None:
-        """Sign with `jwk` from now on; the keys before stay, to be published."""
-        async with self.database.transaction() as connection:
-            await add_signing_key(connection, signing_keys, jwk, now=now)
+    @property
+    def signing_keys(self) -> SQLKeys:
+        """What the server signs with."""
+        return SQLKeys(self.database, signing_keys)
 
     # ------------------------------------------------------------------ PendingStore
 

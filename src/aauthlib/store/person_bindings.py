@@ -26,13 +26,12 @@ from .person_records import (
     Consent,
     IssuedToken,
     Standing,
-    StoredKeys,
 )
 from .person_revoking import revoke_requests, revoke_tokens
 from .person_tables import audit_log, bindings, consents, person_requests, person_secrets, profiles, signing_keys
 from .person_tokens import add_audit, binding_of
 from .rows import insert_once
-from .signing_keys import add_signing_key, signing_keys_of
+from .signing_keys import SQLKeys
 
 __all__ = ["SQLBindings", "end_binding"]
 
@@ -47,20 +46,17 @@ class SQLBindings:
 
     # ------------------------------------------------------------------ keys
 
-    async def keys(self, *, signing_jwk: Mapping[str, str], directed: bytes, now: float) -> StoredKeys:
-        """The server's keys; what is missing is taken from the arguments and kept. The first caller wins."""
-        async with self.database.transaction() as connection:
-            await insert_once(connection, person_secrets, name=_DIRECTED_KEY, value=b64url_encode(directed))
-            secret = await connection.scalar(
-                select(person_secrets.c.value).where(person_secrets.c.name == _DIRECTED_KEY)
-            )
-            signing = await signing_keys_of(connection, signing_keys, first=signing_jwk, now=now)
-        return StoredKeys(signing, b64url_decode(secret or ""))
+    @property
+    def signing_keys(self) -> SQLKeys:
+        """What the server signs with."""
+        return SQLKeys(self.database, signing_keys)
 
-    async def rotate_signing_key(self, jwk: Mapping[str, str], *, now: float) -> None:
-        """Retire the signing keys and add a new one. The old stay, to be published."""
+    async def directed_key(self, *, first: bytes) -> bytes:
+        """What identifiers are derived with; `first` is kept when there is none. The first caller wins."""
         async with self.database.transaction() as connection:
-            await add_signing_key(connection, signing_keys, jwk, now=now)
+            await insert_once(connection, person_secrets, name=_DIRECTED_KEY, value=b64url_encode(first))
+            query = select(person_secrets.c.value).where(person_secrets.c.name == _DIRECTED_KEY)
+            return b64url_decode(await connection.scalar(query) or "")
 
     # ------------------------------------------------------------------ agents
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from ..deferred.pending import Pending
 from ..errors import AAuthError
-from .key_records import StoredSigningKey
 
 __all__ = [
     "NAMING",
@@ -28,7 +27,6 @@ __all__ = [
     "NotWaiting",
     "PersonRequest",
     "Standing",
-    "StoredKeys",
     "TokenId",
 ]
 
@@ -238,11 +236,3 @@ class AuditRecord:
     resource: str | None = None
     result: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredKeys:
-    """The keys of a person server, newest signing key first."""
-
-    signing: Sequence[StoredSigningKey]
-    directed: bytes = field(repr=False)

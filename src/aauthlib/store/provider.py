@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..errors import InvalidJWT
-from .database import Database, from_json, schema, to_json
+from .database import Database, schema
 from .provider_records import (
     Delegation,
     Enrollment,
@@ -22,8 +22,8 @@ from .provider_records import (
     EnrollmentRevoked,
     EnrollmentUnknown,
     IssuedToken,
-    ProviderKey,
 )
+from .signing_keys import SQLKeys
 
 __all__ = ["SQLProviderStore"]
 
@@ -185,33 +185,10 @@ class SQLProviderStore:
         async with self.database.transaction() as connection:
             await connection.execute(update(_tokens).where(_tokens.c.jti == jti).values(revoked_at=now))
 
-    async def keys(self) -> Sequence[ProviderKey]:
-        query = select(_keys).order_by(_keys.c.published_at, _keys.c.use_from, _keys.c.kid)
-        async with self.database.transaction() as connection:
-            return [
-                ProviderKey(kid=row.kid, jwk=from_json(row.jwk), published_at=row.published_at, use_from=row.use_from)
-                for row in await connection.execute(query)
-            ]
-
-    async def add_key(self, key: ProviderKey, *, only_if_latest: str | None) -> bool:
-        try:
-            async with self.database.transaction() as connection:
-                await connection.execute(
-                    insert(_keys).values(
-                        kid=key.kid,
-                        jwk=to_json(dict(key.jwk)),
-                        published_at=key.published_at,
-                        use_from=key.use_from,
-                        follows=only_if_latest or "",
-                    )
-                )
-        except IntegrityError:
-            return False
-        return True
-
-    async def drop_keys(self, kids: Sequence[str]) -> None:
-        async with self.database.transaction() as connection:
-            await connection.execute(delete(_keys).where(_keys.c.kid.in_(kids)))
+    @property
+    def signing_keys(self) -> SQLKeys:
+        """What the provider signs with."""
+        return SQLKeys(self.database, _keys, published_at="published_at")
 
 
 async def _load(connection: AsyncConnection, where: Any, *, lock: bool = False) -> Enrollment | None:

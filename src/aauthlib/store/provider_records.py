@@ -7,11 +7,12 @@ shows the `detail`. Nothing here knows SQL or a request.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from ..errors import ProblemError
+from .keyring import KeyStore
 
 __all__ = [
     "Delegation",
@@ -20,7 +21,6 @@ __all__ = [
     "EnrollmentRevoked",
     "EnrollmentUnknown",
     "IssuedToken",
-    "ProviderKey",
     "ProviderStore",
 ]
 
@@ -83,17 +83,6 @@ class Delegation:
     exp: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderKey:
-    """A signing key of the provider and when it may be used."""
-
-    kid: str
-    jwk: Mapping[str, Any] = field(repr=False)
-    """The private JWK."""
-    published_at: float
-    use_from: float
-
-
 class ProviderStore(Protocol):
     """What an agent provider needs kept."""
 
@@ -142,17 +131,7 @@ class ProviderStore(Protocol):
         """The revocation of a token is confirmed."""
         ...
 
-    async def keys(self) -> Sequence[ProviderKey]:
-        """Every signing key, oldest first."""
-        ...
-
-    async def add_key(self, key: ProviderKey, *, only_if_latest: str | None) -> bool:
-        """Keep a new signing key if the newest one still is `only_if_latest` (`None`: there is none).
-
-        Returns whether it was kept: when two processes rotate at once, one of them does.
-        """
-        ...
-
-    async def drop_keys(self, kids: Sequence[str]) -> None:
-        """Delete signing keys that no living token needs."""
+    @property
+    def signing_keys(self) -> KeyStore:
+        """What it signs with."""
         ...

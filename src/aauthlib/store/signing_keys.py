@@ -1,19 +1,19 @@
-"""A server's signing keys in a database: made on first start, rotated, kept to be published (#jwks-discovery).
+"""A server's signing keys in a database: `keyring.KeyStore` on SQLAlchemy Core (#jwks-discovery).
 
 Each role has a table of its own, so that one database can hold several roles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Column, Float, String, Table, Text, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Column, Float, String, Table, Text, delete, func, insert, select, text
 
-from .database import from_json, schema, to_json
-from .key_records import StoredSigningKey
+from .database import Database, from_json, schema, to_json
+from .keyring import StoredKey
 
-__all__ = ["add_signing_key", "signing_key_table", "signing_keys_of"]
+__all__ = ["SQLKeys", "signing_key_table"]
 
 
 def signing_key_table(name: str) -> Table:
@@ -24,27 +24,49 @@ def signing_key_table(name: str) -> Table:
         Column("kid", String(128), primary_key=True),
         Column("jwk", Text, nullable=False),
         Column("created_at", Float, nullable=False),
+        # Written by versions in which a new key signed at once.
         Column("retired_at", Float),
+        Column("use_from", Float),
     )
 
 
-async def signing_keys_of(
-    connection: AsyncConnection, table: Table, *, first: Mapping[str, str], now: float
-) -> list[StoredSigningKey]:
-    """The keys in `table`, the one that signs at the front; `first` is kept when there is none that signs."""
-    if not await connection.scalar(select(func.count()).where(table.c.retired_at.is_(None))):
-        await _insert(connection, table, first, now)
-    rows = await connection.execute(
-        select(table).order_by(table.c.retired_at.is_(None).desc(), table.c.created_at.desc())
-    )
-    return [StoredSigningKey(from_json(row.jwk), row.created_at, row.retired_at) for row in rows]
+class SQLKeys:
+    """The signing keys in one table."""
 
+    def __init__(self, database: Database, table: Table, *, published_at: str = "created_at") -> None:
+        self._database, self._table = database, table
+        self._published_at = table.c[published_at]
+        self._use_from = func.coalesce(table.c.use_from, self._published_at)
+        self._in_order = (self._published_at, self._use_from, table.c.kid)
 
-async def add_signing_key(connection: AsyncConnection, table: Table, jwk: Mapping[str, str], *, now: float) -> None:
-    """Retire the keys in `table` and add a new one. The old stay, to be published."""
-    await connection.execute(update(table).where(table.c.retired_at.is_(None)).values(retired_at=now))
-    await _insert(connection, table, jwk, now)
+    async def keys(self) -> Sequence[StoredKey]:
+        """See `KeyStore.keys`."""
+        query = select(self._table.c.jwk, self._published_at, self._use_from).order_by(*self._in_order)
+        async with self._database.reading() as connection:
+            rows = await connection.execute(query)
+            return [StoredKey(jwk=from_json(jwk), published_at=at, use_from=use_from) for jwk, at, use_from in rows]
 
+    async def add_key(self, key: StoredKey, *, only_if_latest: str | None) -> bool:
+        """See `KeyStore.add_key`."""
+        newest = select(self._table.c.kid).order_by(*(column.desc() for column in self._in_order)).limit(1)
+        async with self._database.transaction() as connection:
+            if not self._database.is_sqlite:
+                # A row cannot be locked for two processes that both make the first one.
+                await connection.execute(text(f"LOCK TABLE {self._table.name} IN SHARE ROW EXCLUSIVE MODE"))
+            if await connection.scalar(newest) != only_if_latest:
+                return False
+            values: dict[str, Any] = {
+                "kid": key.kid,
+                "jwk": to_json(key.jwk),
+                self._published_at.name: key.published_at,
+                "use_from": key.use_from,
+            }
+            if "follows" in self._table.c:
+                values["follows"] = only_if_latest or ""
+            await connection.execute(insert(self._table).values(**values))
+        return True
 
-async def _insert(connection: AsyncConnection, table: Table, jwk: Mapping[str, str], now: float) -> None:
-    await connection.execute(insert(table).values(kid=jwk["kid"], jwk=to_json(dict(jwk)), created_at=now))
+    async def drop_keys(self, kids: Sequence[str]) -> None:
+        """See `KeyStore.drop_keys`."""
+        async with self._database.transaction() as connection:
+            await connection.execute(delete(self._table).where(self._table.c.kid.in_(kids)))

@@ -30,6 +30,7 @@ from ..messages.metadata import dump_metadata
 from ..store.access import SQLAccessStore
 from ..store.access_people import SQLAccessPeople
 from ..store.database import Database
+from ..store.keyring import KEY_SET_MAX_AGE_S
 from ..store.replays import replay_cache_of_server
 from ..tokens import ACCESS_DWK
 from ..transport import AsyncWire
@@ -41,9 +42,6 @@ from .binding_page import BindingPage
 
 __all__ = ["AccessApp", "access_routes", "build_access_app"]
 
-#: Seconds a cache may keep the documents.
-_DOCUMENT_MAX_AGE_S = 300
-
 
 def access_routes(server: AccessServer, *, page: BindingPage | None = None) -> list[BaseRoute]:
     """Routes of `server`, to be served at the root of its issuer; all but the documents are under its `base`."""
@@ -52,6 +50,7 @@ def access_routes(server: AccessServer, *, page: BindingPage | None = None) -> l
         return _document(dump_metadata(server.metadata()))
 
     async def jwks(request: Request) -> Response:
+        await server.refresh_keys()
         return _document(server.jwks().to_document())
 
     issuer, base = server.issuer, server.root.removeprefix(server.issuer)
@@ -96,7 +95,7 @@ class _PageApp:
 def _document(document: Mapping[str, object]) -> Response:
     headers = {
         "content-type": "application/json",
-        "cache-control": f"public, max-age={_DOCUMENT_MAX_AGE_S}",
+        "cache-control": f"public, max-age={KEY_SET_MAX_AGE_S}",
         "access-control-allow-origin": "*",
     }
     return Response(200, Fields(headers), msgspec.json.encode(document))

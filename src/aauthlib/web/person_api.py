@@ -24,13 +24,11 @@ from ..person.core import (
     REVOCATION_PATH,
 )
 from ..person.server import PersonServer
+from ..store.keyring import KEY_SET_MAX_AGE_S
 from ..tokens import PERSON_DWK
 from .asgi import ASGIApp, Receive, Scope, Send, endpoint
 
 __all__ = ["person_routes"]
-
-#: Seconds a cache may keep the documents.
-_DOCUMENT_MAX_AGE_S = 300
 
 
 def person_routes(server: PersonServer) -> list[BaseRoute]:
@@ -40,6 +38,7 @@ def person_routes(server: PersonServer) -> list[BaseRoute]:
         return _document(dump_metadata(server.metadata()))
 
     async def jwks(request: Request) -> Response:
+        await server.refresh_keys()
         return _document(server.jwks().to_document())
 
     issuer = server.issuer
@@ -73,7 +72,7 @@ def _document(document: Mapping[str, object]) -> Response:
     """A public JSON document, for programs in browsers too."""
     headers = {
         "content-type": "application/json",
-        "cache-control": f"public, max-age={_DOCUMENT_MAX_AGE_S}",
+        "cache-control": f"public, max-age={KEY_SET_MAX_AGE_S}",
         "access-control-allow-origin": "*",
     }
     return Response(200, Fields(headers), msgspec.json.encode(document))

@@ -26,6 +26,7 @@ from ..messages.metadata import dump_metadata
 from ..provider import AgentProvider
 from ..provider.provider import ENROLLMENT_PATH, JWKS_PATH, REFRESH_PATH, SUBAGENT_PATH
 from ..store.database import Database
+from ..store.keyring import KEY_SET_MAX_AGE_S
 from ..store.provider import SQLProviderStore
 from ..store.replays import replay_cache_of_server
 from ..tokens import AGENT_DWK
@@ -35,7 +36,6 @@ from .asgi import ASGIApp, Receive, Scope, Send, endpoint
 __all__ = ["ProviderApp", "build_provider_app", "open_provider_app"]
 
 #: Seconds a cache may keep the documents; shorter than a new key is published before it signs.
-_DOCUMENT_MAX_AGE_S = 300
 
 _STYLE = (
     "body{font:1.1rem/1.6 system-ui,sans-serif;max-width:38rem;margin:12vh auto;padding:0 1.5rem;color:#1b1b1f;"
@@ -188,7 +188,7 @@ def _document(document: Mapping[str, object]) -> Response:
     """A public JSON document, for programs in browsers too."""
     headers = {
         "content-type": "application/json",
-        "cache-control": f"public, max-age={_DOCUMENT_MAX_AGE_S}",
+        "cache-control": f"public, max-age={KEY_SET_MAX_AGE_S}",
         "access-control-allow-origin": "*",
     }
     return Response(200, Fields(headers), msgspec.json.encode(document))
