@@ -102,7 +102,7 @@ async def test_a_policy_that_breaks_grants_nothing_and_leaves_nothing_behind(wor
     with pytest.raises(KeyError):
         await world.ask()
     assert await world.server.store.history() == []
-    assert await world.server.store.open_exchanges(PS, known=[], now=world.clock()) == (0, 0)
+    assert await world.server.store.open_exchanges(PS, tenant=None, known=[], now=world.clock()) == (0, 0, 0)
 
 
 # ---------------------------------------------------------------------- claims

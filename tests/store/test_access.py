@@ -198,9 +198,9 @@ async def test_open_requests_are_counted_by_person_server_and_for_all_unknown_on
     await opened(store)
     request = {**pending().request, "ps": "https://two.example"}
     await opened(store, owner="https://two.example", request=request)
-    assert await store.open_exchanges(PS, known=[], now=NOW) == (1, 2)
-    assert await store.open_exchanges(PS, known=[PS], now=NOW) == (1, 1)
-    assert await store.open_exchanges(PS, known=[], now=NOW + 900) == (0, 0)
+    assert await store.open_exchanges(PS, tenant=None, known=[], now=NOW) == (1, 0, 2)
+    assert await store.open_exchanges(PS, tenant=None, known=[PS], now=NOW) == (1, 0, 1)
+    assert await store.open_exchanges(PS, tenant=None, known=[], now=NOW + 900) == (0, 0, 0)
 
 
 async def test_the_log_is_kept_and_what_served_its_time_is_dropped(store: SQLAccessStore) -> None:

@@ -43,7 +43,7 @@ class TokenEndpoint(AccessServerCore):
         Raises a `SignatureError`, the errors of the tokens it carries, `Denied` or `RateLimited`.
         """
         ps = await self.calling_person_server(request)
-        self.turnstile.count(ps)
+        self.turnstile.count(ps, billed=await self.store.has_billing(ps))
         body = decode_request(FederatedTokenRequest, request)
         asked = await verify_request(self, body, ps=ps)
         outcome = await evaluate(self, asked, Learned())
@@ -149,8 +149,11 @@ class TokenEndpoint(AccessServerCore):
         await self.tidy()
         now = self.clock()
         known = self.turnstile.trust.person_servers
-        own, first_contacts = await self.store.open_exchanges(asked.ps, known=list(known), now=now)
-        self.turnstile.check_open(asked.ps, own=own, first_contacts=first_contacts)
+        own, of_tenant, first_contacts = await self.store.open_exchanges(
+            asked.ps, tenant=asked.tenant, known=list(known), now=now
+        )
+        billed = await self.store.has_billing(asked.ps)
+        self.turnstile.check_open(asked.ps, own=own, of_tenant=of_tenant, first_contacts=first_contacts, billed=billed)
         opened = await self.pending.open(
             kind=EXCHANGE,
             owner=asked.ps,

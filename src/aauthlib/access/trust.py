@@ -1,8 +1,8 @@
 """How far person servers are trusted, and how much one that nobody knows may ask (#ps-as-trust-establishment).
 
-Anybody can run a person server. One that is not pre-established here is bounded alone and together with all its like,
-so that many of them can neither fill the store nor keep those that are known from being served. Rates are counted in
-memory, one count per process.
+Anybody can run a person server. One that is neither pre-established here nor has paid is bounded alone and together
+with all its like, so that many of them can neither fill the store nor keep those that are known from being served.
+Rates are counted in memory, one count per process.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ class Limits:
     open_all_first_contacts: int = 1000
     """Requests all unknown person servers may have waiting."""
     open_known: int = 2000
+    """Requests one known person server, or one that has paid, may have waiting."""
+    open_tenant: int = 500
+    """Of those, requests for the people of one of its organisations."""
     rate_first_contact: int = 60
     rate_all_first_contacts: int = 600
     revocations: int = 120
@@ -59,9 +62,9 @@ class Turnstile:
     def known(self, ps: str) -> bool:
         return ps in self.trust.person_servers
 
-    def count(self, ps: str) -> None:
-        """Count a token request. Raises `RateLimited`."""
-        if self.known(ps):
+    def count(self, ps: str, *, billed: bool = False) -> None:
+        """Count a token request; one with a billing relationship is trusted. Raises `RateLimited`."""
+        if billed or self.known(ps):
             return
         wait_s = max(self._each.wait_s(ps), self._all.wait_s(""))
         if wait_s > 0:
@@ -71,12 +74,12 @@ class Turnstile:
         self._each.count(ps)
         self._all.count("")
 
-    def check_open(self, ps: str, *, own: int, first_contacts: int) -> None:
+    def check_open(self, ps: str, *, own: int, first_contacts: int, of_tenant: int = 0, billed: bool = False) -> None:
         """Whether one more request may wait. Raises `RateLimited`."""
         limits = self.limits
         full = (
-            own >= limits.open_known
-            if self.known(ps)
+            own >= limits.open_known or of_tenant >= limits.open_tenant
+            if billed or self.known(ps)
             else own >= limits.open_first_contact or first_contacts >= limits.open_all_first_contacts
         )
         if full:

@@ -31,7 +31,7 @@ from ..messages.requirement import CLARIFICATION, INTERACTION
 from ..store.person_conversations import Turn
 from ..store.person_records import FederatedToken, Federation
 from .asked import Asked
-from .federation import Delivered, Ended, Exchange, Expected, Question, Settlement, Waiting
+from .federation import Delivered, Ended, Exchange, Expected, Question, Settlement, Unpaid, Waiting
 from .meanwhile import Meanwhile
 from .questions import is_agents, waits_of
 
@@ -191,7 +191,11 @@ class Federating(Meanwhile):
         flow: Flow[Delivered | Waiting]
         if record.location is None:
             await self._check_presentable(asked, record)
-            flow = exchange.start(record.tokens or {}, wait_s=wait_s)
+            started = await self.run(exchange.start(record.tokens or {}, wait_s=wait_s))
+            if not isinstance(started, Unpaid):
+                return started
+            await self.store.locate_federation(record.digest, started.location)
+            flow = exchange.pay(started)
         elif question is not None and not question.open:
             if question.updates:
                 await self._check_presentable(asked, record)

@@ -75,6 +75,7 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
                     insert(exchanges).values(
                         digest=pending.digest,
                         ps=request["ps"],
+                        tenant_key=_tenant_key(request["ps"], request.get("tenant")),
                         **_grounds(request),
                         learned="{}",
                         terms="{}",
@@ -216,8 +217,11 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
             found = [await _exchange(connection, digest) for digest in digests]
         return [exchange for exchange in found if exchange is not None]
 
-    async def open_exchanges(self, ps: str, *, known: Collection[str], now: float) -> tuple[int, int]:
-        """How many requests wait: of this person server, and of all that are not `known`."""
+    async def open_exchanges(
+        self, ps: str, *, tenant: str | None, known: Collection[str], now: float
+    ) -> tuple[int, int, int]:
+        """How many requests wait: of this person server, of this organisation of it (of none: 0), and of all person
+        servers that are not `known` and have not paid."""
         waiting = and_(pending_table.c.state.in_(_WAITING), pending_table.c.expires_at > now)
         query = (
             select(func.count())
@@ -226,7 +230,11 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
         )
         async with self.database.transaction() as connection:
             own = await connection.scalar(query.where(exchanges.c.ps == ps))
-            return own or 0, await connection.scalar(query.where(exchanges.c.ps.not_in(list(known)))) or 0
+            key, of_tenant = _tenant_key(ps, tenant), 0
+            if key is not None:
+                of_tenant = await connection.scalar(query.where(exchanges.c.tenant_key == key)) or 0
+            strangers = and_(exchanges.c.ps.not_in(list(known)), exchanges.c.ps.not_in(select(billing.c.ps)))
+            return own or 0, of_tenant, await connection.scalar(query.where(strangers)) or 0
 
     # ------------------------------------------------------------------ housekeeping
 
@@ -296,6 +304,10 @@ async def _exchange(connection: AsyncConnection, digest: str) -> Exchange | None
         return Exchange(pending=pending, learned=Learned())
     learned = msgspec.convert(from_json(row.learned), Learned)
     return Exchange(pending=pending, learned=learned, terms=from_json(row.terms), step=row.step)
+
+
+def _tenant_key(ps: str, tenant: str | None) -> str | None:
+    return key_of(ps, tenant) if tenant is not None else None
 
 
 def _grounds(request: Mapping[str, Any]) -> dict[str, str | None]:

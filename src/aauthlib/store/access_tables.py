@@ -30,6 +30,8 @@ exchanges = Table(
     schema,
     Column("digest", String(64), primary_key=True),
     Column("ps", Text, nullable=False, index=True),
+    # Of person server and organisation, where the request is for somebody of one.
+    Column("tenant_key", String(64), index=True),
     Column("presented", String(64), index=True),
     Column("root", String(64), index=True),
     Column("resource_token", String(64), index=True),

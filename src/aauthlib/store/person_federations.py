@@ -132,6 +132,13 @@ class SQLFederations:
             )
         return bool(result.rowcount == 1)
 
+    async def locate_federation(self, digest: str, location: str) -> None:
+        """Keep where the access server is polled, which has thereby taken the tokens. The turn goes on."""
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                update(federations).where(federations.c.digest == digest).values(location=location, tokens=None)
+            )
+
     async def save_federation(self, digest: str, *, turns: Sequence[Turn] = (), **changes: Any) -> None:
         """Give the turn back and keep what came of it: fields of `Federation`, and what was said."""
         for name in ("tokens", "waits_for"):

@@ -13,7 +13,7 @@ from ...http import Fields
 from ...keys import PublicKey
 from ...tokens import AuthToken
 
-__all__ = ["Delivered", "Ended", "Expected", "PaymentRequired", "Question", "Settlement", "Waiting"]
+__all__ = ["Delivered", "Ended", "Expected", "PaymentRequired", "Question", "Settlement", "Unpaid", "Waiting"]
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -104,9 +104,21 @@ class PaymentRequired:
     body: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Unpaid:
+    """The first answer is that a payment is required. Nothing is paid before it is kept where it is waited for."""
+
+    location: str
+    required: PaymentRequired
+
+
 class Settlement(Protocol):
     """Settles payments that access servers require; how is out of the protocol's scope."""
 
     def settle(self, required: PaymentRequired) -> Flow[bool]:
-        """Settle it. Returns whether it is settled; `False` ends the request as denied."""
+        """Settle it. Returns whether it is settled; `False` ends the request as denied.
+
+        The same is asked again when a process ended before the access server was polled: paying it twice is for the
+        implementation to prevent, by what names the payment in `required`.
+        """
         ...

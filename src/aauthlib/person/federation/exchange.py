@@ -19,7 +19,7 @@ from ...http import Fields, Request, Response
 from ...messages.metadata import AccessServerMetadata, read_metadata
 from ...messages.requirement import CLAIMS
 from ...tokens import AuthToken, VerificationPolicy
-from .answers import Delivered, Expected, PaymentRequired, Question, Settlement, Waiting
+from .answers import Delivered, Expected, PaymentRequired, Question, Settlement, Unpaid, Waiting
 from .delivery import verify_delivery
 from .reading import AnswerReader, refused, relayed, unusable
 
@@ -57,7 +57,7 @@ class Exchange:
 
     # ------------------------------------------------------------------ steps
 
-    def start(self, tokens: Mapping[str, str], *, wait_s: int = 0) -> Flow[Delivered | Waiting]:
+    def start(self, tokens: Mapping[str, str], *, wait_s: int = 0) -> Flow[Delivered | Waiting | Unpaid]:
         """Send the token request. `tokens` are its members; `wait_s` goes into `Prefer`.
 
         Raises `AsUnreachable`, or the access server's own error.
@@ -77,7 +77,14 @@ class Exchange:
             raise self._reader.unreachable("could not be reached") from error
         if response.status in (429, 503):
             return Waiting(pause_s=self._reader.pause(response))
+        if response.status == 402 and self._settlement is not None:
+            return Unpaid(self._reader.location(response, url, None), self._required(response))
         return (yield from self._follow(response, url, None))
+
+    def pay(self, unpaid: Unpaid) -> Flow[Delivered | Waiting]:
+        """Settle what the first answer requires, and go on. Raises as `start` does, or `Denied`."""
+        yield from self._settle(unpaid.required)
+        return (yield from self.poll(unpaid.location))
 
     def poll(self, location: str, *, wait_s: int = 0) -> Flow[Delivered | Waiting]:
         """Ask how it stands. A poll without an answer is `Waiting` with `failed` set. Raises as `start` does."""
@@ -133,7 +140,7 @@ class Exchange:
                     return self._reader.waiting(response, requirement, location or url)
                 step = self._post(location or url, self._answer(response))
             elif status == 402:
-                yield from self._settle(response)
+                yield from self._settle(self._required(response))
                 step = self._get(location or url, 0)
             elif status == 204 and location is not None:
                 step = self._get(location, 0)  # An answer was taken without a word.
@@ -151,10 +158,12 @@ class Exchange:
         """The claims it requires, as far as the person released them; what is missing it has to do without."""
         return {name: self._claims[name] for name in self._reader.required_claims(response) if name in self._claims}
 
-    def _settle(self, response: Response) -> Flow[None]:
+    def _required(self, response: Response) -> PaymentRequired:
+        return PaymentRequired(self._expected.access_server, response.headers, response.body)
+
+    def _settle(self, required: PaymentRequired) -> Flow[None]:
         if self._settlement is None:
             raise Denied("The access server requires a payment, and this person server is not set up to pay.")
-        required = PaymentRequired(self._expected.access_server, response.headers, response.body)
         try:
             settled = yield from self._settlement.settle(required)
         except AAuthError as error:
