@@ -71,7 +71,8 @@ class AccessServerCore:
     - `person_of` says which account here a person of the person server at the very same identifier is
       (#ps-as-collapse): by the resource, and `sub` there.
     - `interactive` says that the person can sign in at this server; without it no policy can demand it.
-    - `on_decision` is told every decision with the facts it was made on, for recording.
+    - `on_decision` is told every decision with the facts it was made on, for recording, before one that this server
+      cannot carry out becomes a denial.
     """
 
     def __init__(

@@ -1,18 +1,19 @@
 """Asking the policy, and what each decision leads to (#as-response, #as-decision-logic).
 
-One place turns a decision into what follows: a grant, an end, or what the request waits for. It sees to what no policy
-may get wrong: the granted scope lies within what was asked, an identity scope is not granted without having asked for
-its claims, and a demand that was met is not made for ever.
+One place turns a decision into what follows: a grant, an end, or what the request waits for. What no policy may get
+wrong is in `guarding`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+import msgspec
+
 from ..deferred.machine import Event
-from ..messages.identity_scopes import IDENTITY_SCOPES
 from ..messages.requirement import APPROVAL, CLAIMS, CLARIFICATION, INTERACTION
 from ..store.access_records import DecisionRecord, Learned
 from .asked import Asked
@@ -31,6 +32,7 @@ from .decisions import (
     name_of,
 )
 from .facts import Facts
+from .guarding import guarded, within_means
 
 __all__ = ["PAYMENT", "Outcome", "evaluate", "known_user"]
 
@@ -49,35 +51,48 @@ class Outcome:
     detail: str = ""
     requirement: str | None = None
     terms: Mapping[str, Any] = field(default_factory=dict)
+    learned: Learned
+    """What is still known of the exchange, and by which version of the policy it was decided on."""
     log: DecisionRecord
 
 
 async def evaluate(server: AccessServerCore, asked: Asked, learned: Learned) -> Outcome:
     """Ask the policy about `asked`, with what was learned since."""
     facts = await _facts(server, asked, learned)
-    verdict = _guarded(server, facts, await server.decider.decide(facts))
+    said = await server.decider.decide(facts)
+    if facts.approved_by is not None and said.version != learned.version:
+        # The policy changed since it was approved, and with it perhaps whose approval is wanted, and for what.
+        learned = msgspec.structs.replace(learned, approved_by=None)
+        facts = msgspec.structs.replace(facts, approved_by=None)
+        said = await server.decider.decide(facts)
+    verdict = guarded(facts, said)
     if server.on_decision is not None:
         server.on_decision(facts, verdict)
-    decision = verdict.decision
-    log = _record(server, asked, verdict)
+    verdict = within_means(verdict, interactive=server.interactive, payable=server.settlement is not None)
+    learned = msgspec.structs.replace(learned, version=verdict.version)
+    return _outcome(asked, verdict.decision, learned=learned, log=_record(server, asked, verdict))
+
+
+def _outcome(asked: Asked, decision: Decision, *, learned: Learned, log: DecisionRecord) -> Outcome:
+    follows = partial(Outcome, learned=learned, log=log)
     match decision:
         case Allow():
-            return Outcome(event=Event.GRANT, scope=asked.scope, log=log)
+            return follows(event=Event.GRANT, scope=asked.scope)
         case Narrow(scope):
-            return Outcome(event=Event.GRANT, scope=scope, log=log)
+            return follows(event=Event.GRANT, scope=scope)
         case Deny(reason):
-            return Outcome(event=Event.DENY, detail=reason[:_MAX_REASON], log=log)
+            return follows(event=Event.DENY, detail=reason[:_MAX_REASON])
         case AskClaims(claims):
-            return Outcome(requirement=CLAIMS, terms={"claims": list(claims)}, log=log)
+            return follows(requirement=CLAIMS, terms={"claims": list(claims)})
         case AskQuestion(question, options):
-            return Outcome(requirement=CLARIFICATION, terms={"question": question, "options": list(options)}, log=log)
+            return follows(requirement=CLARIFICATION, terms={"question": question, "options": list(options)})
         case NeedInteraction():
-            return Outcome(requirement=INTERACTION, log=log)
+            return follows(requirement=INTERACTION)
         case NeedApproval(by):
-            return Outcome(requirement=APPROVAL, terms={"by": by}, log=log)
+            return follows(requirement=APPROVAL, terms={"by": by})
         case NeedPayment(amount, currency, description):
             terms = {"amount": amount, "currency": currency, "description": description}
-            return Outcome(requirement=PAYMENT, terms=terms, log=log)
+            return follows(requirement=PAYMENT, terms=terms)
 
 
 async def _facts(server: AccessServerCore, asked: Asked, learned: Learned) -> Facts:
@@ -113,45 +128,6 @@ async def known_user(server: AccessServerCore, asked: Asked) -> str | None:
     if asked.ps == server.issuer and server.person_of is not None:
         return await server.person_of(asked.resource, asked.sub)
     return await server.store.bound_user(asked.ps, resource=asked.resource, sub=asked.sub)
-
-
-def _guarded(server: AccessServerCore, facts: Facts, verdict: Verdict) -> Verdict:
-    """The verdict, or the one that must stand in its place."""
-    decision = verdict.decision
-    granted: tuple[str, ...] | None = None
-    if isinstance(decision, Allow):
-        granted = facts.scope
-    elif isinstance(decision, Narrow):
-        granted = tuple(value for value in facts.scope if value in decision.scope)
-        decision = Narrow(granted) if granted else Deny("Nothing of what was asked for is allowed.")
-    if granted:
-        claims = [name for value in granted for name in IDENTITY_SCOPES.get(value, ())]
-        missing = tuple(dict.fromkeys(name for name in claims if name not in facts.claims_asked))
-        if missing:
-            decision = AskClaims(missing)
-    refused = _cannot(server, facts, decision)
-    return Verdict(Deny(refused) if refused else decision, rule=verdict.rule, version=verdict.version)
-
-
-def _cannot(server: AccessServerCore, facts: Facts, decision: Decision) -> str | None:
-    """Why a demand cannot be made."""
-    again = "What this access server asked for was given, and does not suffice."
-    match decision:
-        case AskClaims(claims) if set(claims) & set(facts.claims_asked):
-            return again
-        case AskQuestion(question) if question in facts.answers:
-            return again
-        case NeedInteraction() if facts.bound_user is not None:
-            return again
-        case NeedApproval() if facts.approved_by is not None:
-            return again
-        case NeedPayment() if facts.paid:
-            return again
-        case NeedInteraction() if not server.interactive:
-            return "The policy wants the person to sign in here, and nobody can sign in at this access server."
-        case NeedPayment() if server.settlement is None:
-            return "The policy wants a payment, and this access server takes none."
-    return None
 
 
 def _record(server: AccessServerCore, asked: Asked, verdict: Verdict) -> DecisionRecord:

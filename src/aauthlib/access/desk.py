@@ -215,7 +215,7 @@ class AccessDesk(TokenEndpoint):
             decision=decision,
             reason=reason,
             rule="",
-            version="",
+            version=exchange.learned.version,
             decided_by=by[:64],
         )
 

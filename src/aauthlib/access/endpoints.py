@@ -49,12 +49,12 @@ class TokenEndpoint(AccessServerCore):
         outcome = await evaluate(self, asked, Learned())
         if outcome.event is None:
             return await self._open(asked, outcome)
-        await self.store.log(outcome.log)
         if outcome.event is Event.DENY:
+            await self.store.log(outcome.log)
             raise Denied(outcome.detail)
         completion = mint(self, asked, scope=outcome.scope, claims={})
         assert isinstance(completion.record, IssuedAuthToken)
-        if not await self.store.record_issued(completion.record):
+        if not await self.store.record_issued(completion.record, log=[outcome.log]):
             raise Revoked("A token the request depends on was revoked.")
         return completion.response
 
@@ -118,7 +118,7 @@ class TokenEndpoint(AccessServerCore):
         learned = learned_from_update(exchange.learned, before, after, body)
         expires_at = min(exchange.pending.expires_at, after.not_after)
         outcome = await evaluate(self, after, learned)
-        await self._move(exchange, learned, outcome, request=after.to_request(), expires_at=expires_at)
+        await self._move(exchange, outcome, request=after.to_request(), expires_at=expires_at)
 
     # ------------------------------------------------------------------ for the desk and the revocations
 
@@ -130,7 +130,7 @@ class TokenEndpoint(AccessServerCore):
         """
         asked = Asked.of(exchange.pending.request)
         outcome = await evaluate(self, asked, learned)
-        return await self._move(exchange, learned, outcome, **also)
+        return await self._move(exchange, outcome, **also)
 
     async def poll_revocation(self, pending: Pending, pending_id: str, *, wait_s: float) -> Response:
         """A poll of a revocation; in `revocation`."""
@@ -161,13 +161,12 @@ class TokenEndpoint(AccessServerCore):
             # A decision after this could not be turned into a token any more.
             lifetime_s=min(float(self.lifetime_s), asked.not_after - now),
         )
-        await self._move(await self._exchange(opened.pending), Learned(), outcome)
+        await self._move(await self._exchange(opened.pending), outcome)
         return await self._answer(opened.url.rpartition("/")[2], ps=asked.ps, wait_s=0)
 
     async def _move(
         self,
         exchange: Exchange,
-        learned: Learned,
         outcome: Outcome,
         *,
         decided: Sequence[DecisionRecord] = (),
@@ -175,7 +174,7 @@ class TokenEndpoint(AccessServerCore):
     ) -> bool:
         return await self.store.move(
             exchange,
-            learned,
+            outcome.learned,
             requirement=outcome.requirement,
             terms=outcome.terms,
             event=outcome.event,

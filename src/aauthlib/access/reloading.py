@@ -11,15 +11,19 @@ from ..policies.reloading import Reloading, read_text
 from .cedar import CedarPolicy
 from .decisions import Verdict
 from .facts import Facts
-from .policy import Policy
+from .policy import CallablePolicy, Policy
 from .rules import RulesPolicy
 
 __all__ = ["PolicyFile", "load_policy"]
 
 
 def load_policy(path: Path) -> Policy:
-    """The policy in a `.toml` or `.cedar` file. Raises `ConfigurationError`."""
-    readers: dict[str, Callable[[str], Policy]] = {".toml": RulesPolicy.read, ".cedar": CedarPolicy.read}
+    """The policy in a `.toml`, `.cedar` or `.py` file, the last of which is run. Raises `ConfigurationError`."""
+    readers: dict[str, Callable[[str], Policy]] = {
+        ".toml": RulesPolicy.read,
+        ".cedar": CedarPolicy.read,
+        ".py": CallablePolicy.read,
+    }
     reader = readers.get(path.suffix)
     if reader is None:
         raise ConfigurationError(f"{path.name} is no policy: its name ends in {' or '.join(readers)}.")

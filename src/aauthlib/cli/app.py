@@ -267,7 +267,9 @@ def serve_provider(
 @serve.command("access")
 def serve_access(
     issuer: Annotated[str, typer.Option(help="This server's identifier: https://access.example.")],
-    policy_file: Annotated[Path, typer.Option("--policy", help="The policy: rules in .toml, or Cedar in .cedar.")],
+    policy_file: Annotated[
+        Path, typer.Option("--policy", help="The policy: rules in .toml, Cedar in .cedar, or decide(facts) in .py.")
+    ],
     database: Annotated[str, typer.Option(help="Database URL.")] = "sqlite:///access.db",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; TLS is the business of a proxy in front.")] = 8600,
@@ -311,7 +313,7 @@ def serve_access(
 
 @policy.command("test")
 def policy_test(
-    policy_file: Annotated[Path, typer.Argument(metavar="FILE", help="The policy: .toml or .cedar.")],
+    policy_file: Annotated[Path, typer.Argument(metavar="FILE", help="The policy: .toml, .cedar or .py.")],
     requests_file: Annotated[
         Path, typer.Argument(metavar="REQUEST.json", help="Recorded requests: one, a list, or one a line.")
     ],

@@ -10,6 +10,7 @@ import msgspec
 
 from ..access import Facts, Policy, Verdict, load_policy
 from ..access.decisions import name_of
+from ..access.guarding import guarded
 from ..errors import ConfigurationError
 from .exits import Exit
 from .screen import Screen, safe
@@ -30,6 +31,10 @@ def test_policy(screen: Screen, policy_file: Path, requests_file: Path) -> int:
     verdicts = asyncio.run(_decide(policy, [facts for facts, _ in recorded]))
     wrong = 0
     for number, ((facts, expected), verdict) in enumerate(zip(recorded, verdicts, strict=True), start=1):
+        if isinstance(verdict, Exception):
+            wrong += 1
+            _failed(screen, number, verdict)
+            continue
         found = name_of(verdict.decision)
         as_expected = expected is None or expected == found
         wrong += not as_expected
@@ -48,8 +53,24 @@ def test_policy(screen: Screen, policy_file: Path, requests_file: Path) -> int:
     return Exit.INVALID if wrong else Exit.OK
 
 
-async def _decide(policy: Policy, recorded: list[Facts]) -> list[Verdict]:
-    return [await policy.decide(facts) for facts in recorded]
+async def _decide(policy: Policy, recorded: list[Facts]) -> list[Verdict | Exception]:
+    """What a server makes of what the policy says, or how the policy fails."""
+
+    async def decide(facts: Facts) -> Verdict | Exception:
+        try:
+            return guarded(facts, await policy.decide(facts))
+        except Exception as error:  # Of the policy's own code, whatever that does.
+            return error
+
+    return [await decide(facts) for facts in recorded]
+
+
+def _failed(screen: Screen, number: int, error: Exception) -> None:
+    said = f"{type(error).__name__}: {error}"
+    if screen.json_output:
+        screen.document({"request": number, "failed": said})
+    else:
+        screen.say(f"[red]✗[/] {number}. [bold]the policy failed[/], which is a server error: {safe(said)}")
 
 
 def _read(path: Path) -> list[tuple[Facts, str | None]]:

@@ -1,7 +1,8 @@
 """A policy in a file, read again when the file changes.
 
 The policy is swapped whole between two decisions. A new file that cannot be read as a policy changes nothing but the
-log: what decided before goes on deciding, so that a slip of the editor neither opens nor closes everything.
+log: what decided before goes on deciding, so that a slip of the editor neither opens nor closes everything. A file that
+changes while it is read is looked at again later.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from ..errors import ConfigurationError
 __all__ = ["Reloading", "Versioned", "read_text"]
 
 _LOOK_EVERY_S = 1.0
+#: A file that has just changed may be half written; most programs empty it first.
+_SETTLES_IN_S = 0.05
 _MAX_BYTES = 4_194_304
 
 _log = logging.getLogger("aauthlib.policies")
@@ -80,16 +83,24 @@ class Reloading(Generic[P]):
         stamp = await asyncio.to_thread(_stamp, self._path)
         if stamp == self._seen:
             return False
-        self._seen = stamp
+        await asyncio.sleep(_SETTLES_IN_S)
         try:
             policy = await asyncio.to_thread(self._load, self._path)
-        except ConfigurationError as error:
-            self.problem = error.detail
-            _log.error("the policy file is not in force, version %s still decides: %s", self.version, error.detail)
+        except Exception as error:  # Whatever the file makes its reader do, the policy in force stays.
+            self._seen, self.problem = stamp, _problem(error)
+            _log.error("the policy file is not in force, version %s still decides: %s", self.version, self.problem)
             return False
-        before, self._policy, self.problem = self.version, policy, None
+        # Half of a policy can be a policy too, and what was read first must not take the place of what was read last.
+        if await asyncio.to_thread(_stamp, self._path) != stamp:
+            return False
+        before, self._seen = self.version, stamp
+        self._policy, self.problem = policy, None
         _log.info("policy version %s decides now", policy.version)
         return before != policy.version
+
+
+def _problem(error: Exception) -> str:
+    return error.detail if isinstance(error, ConfigurationError) else f"It cannot be read: {type(error).__name__}."
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

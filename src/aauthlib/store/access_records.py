@@ -46,6 +46,8 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The account here that confirmed the person server."""
     paid: bool = False
     approved_by: str | None = None
+    version: str = ""
+    """Of the policy that decided last, on all of this."""
     updates: tuple[str, ...] = ()
     """Why the request was updated, each time, as the agent says."""
 

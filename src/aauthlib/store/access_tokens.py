@@ -13,7 +13,8 @@ from sqlalchemy import Boolean, and_, bindparam, func, insert, literal, or_, sel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..deferred.revoking import UNAVAILABLE, Notice, Revoked
-from .access_records import Ground, IssuedAuthToken
+from .access_log import add_log
+from .access_records import DecisionRecord, Ground, IssuedAuthToken
 from .access_tables import grounds, issued_tokens, untold
 from .database import Database
 from .rows import insert_once, token_key
@@ -88,10 +89,13 @@ class SQLIssuedAuthTokens:
         """End as revoked what waits and hangs on the token `key`."""
         raise TypeError("A store of issued tokens is part of an access store.")
 
-    async def record_issued(self, token: IssuedAuthToken) -> bool:
-        """Record a token before it is handed out. `False`: hand out nothing, since a ground was revoked."""
+    async def record_issued(self, token: IssuedAuthToken, *, log: Sequence[DecisionRecord] = ()) -> bool:
+        """Record a token before it is handed out, and why it is. `False`: hand out nothing, a ground was revoked."""
         async with self.database.transaction() as connection:
-            return await record_token(connection, token)
+            recorded = await record_token(connection, token)
+            if recorded:
+                await add_log(connection, log)
+        return recorded
 
     async def issued(self, jti: str) -> IssuedAuthToken | None:
         """The record of a token this server issued; its grounds but the root are not read back."""
