@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,6 +26,7 @@ from aauthlib.cli.serving import Running, free_port, serve_all
 from aauthlib.deferred.polling import PollPolicy
 from aauthlib.demo.browser import ScriptedPerson
 from aauthlib.demo.parties import loopback_client
+from aauthlib.discovery import Directory
 from aauthlib.effects import Direct, Send
 from aauthlib.http import Request as WireRequest
 from aauthlib.http import Response as WireResponse
@@ -34,12 +36,13 @@ from aauthlib.provider import AgentProvider
 from aauthlib.resource import MemoryResourceStore, Policy, Route, authorized, identified, person
 from aauthlib.store.database import Database
 from aauthlib.store.provider import SQLProviderStore
-from aauthlib.transport import AsyncWire
+from aauthlib.transport import AsyncTransport, AsyncWire, SyncTransport, Wire
 from aauthlib.web.access import build_access_app
 from aauthlib.web.person import PersonApp, build_person_app
 from aauthlib.web.provider import build_provider_app
 from aauthlib.web.resource import AAuthMiddleware
 
+_PASSWORD = "correct horse battery"
 NAMES = ("agents", "person", "access", "a", "b", "c", "guarded")
 _RULES = 'version = "t"\n[[rule]]\nname = "r"\ndecision = "allow"\n[rule.when]\nscope = ["read"]\n'
 
@@ -52,6 +55,11 @@ class Clock:
 
     def __call__(self) -> float:
         return time.time() + self.ahead_s
+
+
+async def doze(seconds: float) -> None:
+    """Whoever pauses between two polls here does so for a moment: nobody has to be spared."""
+    await asyncio.sleep(min(seconds, 0.02))
 
 
 class Tap:
@@ -77,21 +85,44 @@ class Parties:
     clock: Clock
     person_app: PersonApp
     services: dict[str, Intermediary]
-    agent: AsyncAgent
-    ada: ScriptedPerson
     carried: list[tuple[WireRequest, WireResponse]]
     """What the agent and the services sent, each with its answer."""
+    agent: AsyncAgent = field(init=False)
+    ada: ScriptedPerson = field(init=False)
     decide: Callable[[Direct], Awaitable[None]] | None = None
+    wire: AsyncWire = field(init=False)
+    """The agents'."""
+    days: itertools.count[int] = field(default_factory=itertools.count)
+    username: str = ""
     directed: list[Direct] = field(default_factory=list)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
+    async def begin(self) -> None:
+        """A new day: nobody has asked anything yet of the Ada of this day, who has an agent that was never here."""
+        await self.end()
+        self.username = f"ada{next(self.days)}"
+        await self.person_app.accounts.create(self.username, "Ada", password=_PASSWORD)
+        self.ada = ScriptedPerson(loopback_client())
+        self.decide = self.approve
+        self.directed.clear()
+        self.agent = await self.newcomer()
+        self.carried.clear()
+
+    async def end(self) -> None:
+        """What a test left open is withdrawn."""
+        for service in self.services.values():
+            await service.invocations.aclose()
+        await asyncio.gather(*self.tasks)
+        if self.username:
+            await self.ada.close()
+
     async def newcomer(self, **options: Any) -> AsyncAgent:
         """Another agent of Ada's."""
-        source, _ = await self.agent.wire.run(
+        source, _ = await self.wire.run(
             enroll(self.url["agents"], SigningKey.generate(), clock=self.clock, ps=self.url["person"], dev=True)
         )
         settings = {"on_interaction": self.direct, "poll": PollPolicy(wait_s=5, deadline_s=60), **options}
-        return AsyncAgent(source, wire=self.agent.wire, dev=True, clock=self.clock, **settings)
+        return AsyncAgent(source, wire=self.wire, dev=True, clock=self.clock, **settings)
 
     def direct(self, direct: Direct) -> None:
         self.directed.append(direct)
@@ -110,10 +141,9 @@ class Parties:
         """What a person does: follow the link, sign in, decide, and go where the pages lead until they are done."""
         await self.ada.visit(url)
         for _ in range(30):
-            if 'name="display_name"' in self.ada.text:
-                form = self.ada.form_with("display_name", "username", "password")
-                values = {"display_name": "Ada", "username": "ada", "password": "correct horse battery"}
-                await self.ada.submit(form, values)
+            if 'name="password"' in self.ada.text:
+                form = self.ada.form_with("username", "password")
+                await self.ada.submit(form, {"username": self.username, "password": _PASSWORD})
             elif 'name="decision"' in self.ada.text:
                 await self.ada.submit(self.ada.form_with("decision"), {}, button=("decision", decision))
             elif "One moment" in self.ada.text:
@@ -197,8 +227,7 @@ async def open_parties(folder: Path, *, chain: ChainPolicy | None = None) -> Asy
     async with AsyncExitStack() as stack:
 
         def wire() -> AsyncWire:
-            own = AsyncWire.open(dev=True, clock=clock)
-            own.transport = Tap(own.transport, carried)
+            own = AsyncWire(Tap(AsyncTransport(dev=True), carried), Directory(clock=clock, dev=True), sleep=doze)
             stack.push_async_callback(own.aclose)
             return own
 
@@ -230,6 +259,8 @@ async def open_parties(folder: Path, *, chain: ChainPolicy | None = None) -> Asy
         )
         apps: dict[str, Any] = {"agents": build_provider_app(provider), "person": person_app, "access": access}
         services: dict[str, Intermediary] = {}
+        blocking = Wire(SyncTransport(dev=True), Directory(clock=clock, dev=True), sleep=lambda _: time.sleep(0.02))
+        stack.callback(blocking.close)
         for name in ("a", "b", "c", "guarded"):
             hold: list[Intermediary] = []
             services[name] = Intermediary(
@@ -243,6 +274,7 @@ async def open_parties(folder: Path, *, chain: ChainPolicy | None = None) -> Asy
                 access_server=url["access"] if name == "guarded" else None,
                 name=name,
                 chain=chain or ChainPolicy(poll_wait_s=5),
+                blocking_wire=blocking,
             )
             hold.append(services[name])
             apps[name] = AAuthMiddleware(service(url, hold), services[name], policy())
@@ -256,23 +288,9 @@ async def open_parties(folder: Path, *, chain: ChainPolicy | None = None) -> Asy
                 await asyncio.gather(*(task for _, task in half))
 
         stack.push_async_callback(stop)
-        mine = wire()
-        source, _ = await mine.run(
-            enroll(url["agents"], SigningKey.generate(), clock=clock, ps=url["person"], dev=True, label="Agent")
-        )
-        ada = ScriptedPerson(loopback_client())
-        stack.push_async_callback(ada.close)
-        parties = Parties(url, clock, person_app, services, None, ada, carried)  # type: ignore[arg-type]
-        parties.agent = AsyncAgent(
-            source,
-            wire=mine,
-            dev=True,
-            clock=clock,
-            on_interaction=parties.direct,
-            poll=PollPolicy(wait_s=5, deadline_s=60),
-        )
-        parties.decide = parties.approve
+        parties = Parties(url, clock, person_app, services, carried)
+        parties.wire = wire()
         try:
             yield parties
         finally:
-            await asyncio.gather(*parties.tasks)
+            await parties.end()

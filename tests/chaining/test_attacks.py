@@ -10,7 +10,6 @@ import pytest
 from aauthlib import errors
 from aauthlib.agent import AgentContext, ChallengeInvalid, OpenRequests
 from aauthlib.agent.person_server import PersonServerClient
-from aauthlib.chaining.slots import Slots
 from aauthlib.demo.parties import loopback_client
 from aauthlib.effects import Send
 from aauthlib.http import Fields, Request, Response
@@ -20,6 +19,8 @@ from aauthlib.tokens import PersonToken
 from aauthlib.verification import Level
 
 from .parties import Parties
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def sent(parties: Parties, request: Request) -> Response:
@@ -136,11 +137,12 @@ async def test_a_token_that_was_only_challenged_never_reaches_an_application_tha
     parties: Parties,
 ) -> None:
     own = await parties.agent.person_token(parties.url["a"])
+    known = len(parties.services["a"]._upstreams)
     answer = await sent(parties, signed(parties, Request("GET", f"{parties.url['a']}/read?to=c"), own))
     assert answer.status == 401
     assert "resource-token" in (answer.headers.get("aauth-requirement") or "")
     assert not parties.tokens("upstream_token")
-    assert len(parties.services["a"]._upstreams) == 0
+    assert len(parties.services["a"]._upstreams) == known
     nobody = parties.services["a"].downstream
     for grant in (Grant(level=Level.IDENTIFIED), Grant(level=Level.ANONYMOUS)):
         with pytest.raises(errors.AccessDenied):
@@ -178,15 +180,3 @@ async def test_a_token_that_lives_longer_or_left_its_mission_is_refused(parties:
 
 def replace_upstream(context: AgentContext, upstream: PersonToken) -> AgentContext:
     return replace(context, upstream=upstream)
-
-
-def test_calls_for_one_person_are_bounded_and_the_bound_is_given_back() -> None:
-    slots = Slots(1)
-    with slots.take(("ps", "ada")), slots.take(("ps", "bob")), pytest.raises(errors.RateLimited, match="circle"):
-        slots.take(("ps", "ada")).__enter__()
-    with slots.take(("ps", "ada")):
-        pass
-
-
-def test_a_grant_that_is_logged_shows_no_token() -> None:
-    assert "presented" not in repr(Grant(level=Level.PERSON))

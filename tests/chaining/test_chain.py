@@ -12,6 +12,8 @@ from aauthlib.jws import parse
 
 from .parties import Parties
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 @pytest.mark.spec("#call-chaining", "#interaction-chaining", "#directed-sub-chaining")
 async def test_a_chain_of_three_asks_the_person_by_way_of_each_hop(parties: Parties) -> None:
@@ -137,9 +139,11 @@ async def test_a_caller_that_withdraws_withdraws_what_is_below(parties: Parties)
 
 
 @pytest.mark.spec("#call-chaining")
-async def test_services_that_call_each_other_in_a_circle_come_to_an_end(parties: Parties) -> None:
+async def test_services_that_call_each_other_in_a_circle_come_to_an_end(
+    parties: Parties, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for service in parties.services.values():
-        service._slots._most = 3
+        monkeypatch.setattr(service._slots, "_most", 3)
     response = await parties.agent.get(f"{parties.url['a']}/me", params={"to": ",".join(["b", "a"] * 8)})
     assert response.status_code != 200
     assert b"circle" in b"".join(r.body for _, r in parties.carried)
