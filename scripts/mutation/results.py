@@ -36,7 +36,6 @@ def digest(package: str, by: str) -> str:
     file, _, test = by.partition("::")
     everything = sorted((COPY / "tests" / package).rglob("*.py"))
     parts = [path.read_text() for path in everything if not file or not path.name.startswith("test_")]
-    parts.append((COPY / "tests" / "conftest.py").read_text())
     if file:
         path = COPY / file
         parts.append(_with_one_test(path.read_text(), test.partition("[")[0]) if path.exists() else "gone")

@@ -250,6 +250,26 @@ def test_the_fast_reader_takes_what_clients_send() -> None:
 
 
 @pytest.mark.spec("#untrusted-input")
+@pytest.mark.parametrize(
+    ("input_length", "key_length", "taken"), [(1024, 16_384, True), (1025, 20, False), (50, 16_385, False)]
+)
+def test_the_fast_reader_takes_nothing_longer_than_its_limits(input_length: int, key_length: int, taken: bool) -> None:
+    before = 'sig=("@method");created=1;keyid="'
+    signature_input = before + "k" * (input_length - len(before) - 1) + '"'
+    key = 'sig=jwt;jwt="' + "a" * (key_length - 14) + '"'
+
+    member = fast_read.read(signature_input, f"sig=:{SIGNATURE}:", key)
+
+    assert (len(signature_input), len(key)) == (input_length, key_length)
+    assert (member is not None) is taken
+
+
+@pytest.mark.spec("signature-key#3.2")
+def test_the_fast_reader_takes_no_string_of_a_single_quote() -> None:
+    assert fast_read.read('sig=("@method");created=1', f"sig=:{SIGNATURE}:", 'sig=jwt;jwt="') is None
+
+
+@pytest.mark.spec("#untrusted-input")
 def test_the_fast_reader_leaves_too_many_components_to_the_general_one() -> None:
     many = " ".join(f'"x{n}"' for n in range(65))
     assert fast_read.read(f"sig=({many});created=1", f"sig=:{SIGNATURE}:", 'sig=jwt;jwt="a"') is None

@@ -224,3 +224,15 @@ def test_a_parameter_has_a_greatest_length(length: int, taken: bool) -> None:
 @pytest.mark.parametrize(("label", "scheme"), [("Sig", "jwt"), ("sig", "JWT"), ("1", "jwt")])
 def test_the_fast_writer_leaves_odd_names_to_the_general_one(label: str, scheme: str) -> None:
     assert fast_write.scheme_member(label, scheme, {}) is None
+
+
+@pytest.mark.spec("signature-key#3.2", "#untrusted-input")
+@pytest.mark.parametrize(("length", "taken"), [(16_384, True), (16_385, False)])
+def test_a_token_has_a_greatest_length(length: int, taken: bool) -> None:
+    member = parse(f'sig=jwt;jwt="{"j" * length}"')["sig"]
+
+    if taken:
+        assert member() == JWT("j" * length)
+    else:
+        with pytest.raises(InvalidJWT, match="acceptable length"):
+            member()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -317,6 +318,14 @@ def test_files_that_are_not_numbered_one_after_the_other_are_a_mistake(
 
     with pytest.raises(RuntimeError, match=re.escape("['0001', '0002', '0002']")):
         revisions.__wrapped__()
+
+
+def test_the_schema_is_known_without_what_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("valkey", "valkey.asyncio"):
+        monkeypatch.setitem(sys.modules, name, None)  # as where it is not installed
+    monkeypatch.delitem(sys.modules, "aauthlib.store.replay_valkey", raising=False)
+
+    assert bindings.name in whole_schema().tables
 
 
 async def test_a_database_in_memory_has_the_whole_schema() -> None:

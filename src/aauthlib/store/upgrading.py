@@ -50,6 +50,10 @@ class SchemaState:
         return self.revision == self.newest
 
 
+#: Modules without tables whose dependency an installation need not have.
+_WITHOUT_TABLES = frozenset({"replay_valkey"})
+
+
 def whole_schema() -> MetaData:
     """`database.schema` with the tables of every module here, whichever of them the program uses."""
     from . import __name__ as package
@@ -57,7 +61,7 @@ def whole_schema() -> MetaData:
     from .database import schema
 
     for module in iter_modules(folders):
-        if not module.ispkg:
+        if not module.ispkg and module.name not in _WITHOUT_TABLES:
             import_module(f"{package}.{module.name}")
     return schema
 
