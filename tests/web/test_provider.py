@@ -169,11 +169,13 @@ async def test_the_pages_run_no_script_and_cannot_be_framed(client: httpx2.Async
         assert response.headers["referrer-policy"] == "no-referrer"
 
 
-async def test_lifespan_and_websockets_are_answered() -> None:
+async def test_lifespan_and_websockets_are_answered(tmp_path: Path) -> None:
     sent: list[Any] = []
     received = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
-    provider = AgentProvider(AP, store=None, wire=None, clock=lambda: 0.0)  # type: ignore[arg-type]
-    app = build_provider_app(provider)
+    database = await Database.open(f"sqlite:///{tmp_path}/ap.db")
+    wire = AsyncWire(Nowhere(), StaticDirectory())
+    provider = AgentProvider(AP, store=SQLProviderStore(database), wire=wire, clock=lambda: 0.0)
+    app = build_provider_app(provider, on_shutdown=database.close)
 
     async def receive() -> Any:
         return next(received)
