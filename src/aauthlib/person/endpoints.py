@@ -30,12 +30,11 @@ from ..messages.bodies import (
 )
 from ..messages.headers import parse_prefer_wait
 from ..store.person_records import NAMING, IssuedToken
-from ..tokens import AgentToken, Token
+from ..tokens import Token
 from ..verification import SigningServer
 from .asked import AUTH_TOKEN, PERSON_TOKEN, RELAYS, TOKENS, Asked, AskedAgent, AskedInteraction
 from .clarification import Clarifying
 from .core import owner_of
-from .earlier import StillGranted, decided_earlier, refuse_stale
 from .federating import StillWaiting
 from .mission_answers import answer_of
 from .mission_lookup import capped, mission_of_request, refuse_ended_mission
@@ -85,14 +84,9 @@ class TokenEndpoints(Opening, Clarifying):
         )
         person_id, consents = await self.standing_of(asked)
         await self.check_wanted_tenant(asked, person_id)
-        if person_id is not None and not prompt - {"none"}:
-            if NAMING in consents:
-                await self.remember_tokens(agent, subagent)
-                return await self._issue(asked, person_id, ())
-            earlier = await decided_earlier(self, asked, person_id=person_id, key=agent.cnf)
-            response = await self._deliver_otherwise(earlier, asked, person_id, agent, subagent)
-            if response is not None:
-                return response
+        if person_id is not None and NAMING in consents and not prompt - {"none"}:
+            await self.remember_tokens(agent, subagent)
+            return await self._issue(asked, person_id, ())
         return await self.ask_person(asked, body, prompt, agent, subagent)
 
     async def auth_token(self, request: Request) -> Response:
@@ -143,17 +137,10 @@ class TokenEndpoints(Opening, Clarifying):
         await self.check_wanted_tenant(asked, person_id)
         await self.check_presented_tenant(asked, person_id)
         remembered = set(asked.scope) <= consents and not prompt - {"none"} and interaction is None
-        earlier = None
-        if person_id is not None and not remembered and not prompt - {"none"}:
-            earlier = await decided_earlier(self, asked, person_id=person_id, key=agent.cnf)
         if access_server is None:
             if person_id is not None and remembered:
                 await self.remember_tokens(agent, subagent)
                 return await self._issue(asked, person_id, asked.scope)
-            if person_id is not None:
-                response = await self._deliver_otherwise(earlier, asked, person_id, agent, subagent)
-                if response is not None:
-                    return response
             return await self.ask_person(asked, body, prompt, agent, subagent)
         tokens = {
             "resource_token": body.resource_token,
@@ -162,19 +149,12 @@ class TokenEndpoints(Opening, Clarifying):
             **({"subagent_token": subagent.raw} if subagent else {}),
             **({"upstream_token": upstream.token.raw} if upstream else {}),
         }
-        if person_id is not None and (remembered or earlier is not None):
-            scopes = earlier.decision["scopes"] if earlier is not None else asked.scope
+        if person_id is not None and remembered:
             wait_s = parse_prefer_wait(request.headers, most_s=MAX_WAIT_S)
             opened = await self.open_request(asked, None, agent, subagent)
             digest = opened.pending.digest
             await self.start_federation(digest, asked, tokens, resource_token.exp)
-            await self.store.grant_remembered(
-                digest,
-                person_id=person_id,
-                scopes=scopes,
-                now=self.clock(),
-                instead_of=earlier.digest if earlier is not None else None,
-            )
+            await self.store.grant_remembered(digest, person_id=person_id, scopes=asked.scope, now=self.clock())
             return await self._poll(opened.url.rpartition("/")[2], asked.owner, wait_s=0, at_server_s=wait_s)
         opened = await self.open_for_person(asked, body, prompt, agent, subagent)
         await self.start_federation(opened.pending.digest, asked, tokens, resource_token.exp)
@@ -201,7 +181,6 @@ class TokenEndpoints(Opening, Clarifying):
             asked = await self.still_stands(pending)
             if asked.kind not in TOKENS:
                 return await answer_of(self, pending, asked)
-            await refuse_stale(self, pending, asked)
             if asked.access_server is not None:
                 url = f"{self.issuer}/pending/{pending_id}"
                 return await self.complete_federated(pending, url, wait_s=at_server_s)
@@ -218,8 +197,6 @@ class TokenEndpoints(Opening, Clarifying):
             return await self.pending.poll(pending_id, owner=owner, wait_s=wait_s, complete=complete, waiting=waiting)
         except StillWaiting as undecided:
             return undecided.response
-        except StillGranted as kept:
-            raise kept.error from None
         except Revoked as error:
             # Where its mission ended, that is what the agent must know (#mission-status-errors).
             await refuse_ended_mission(self, await self.store.get_pending(id_digest(pending_id)))
@@ -267,18 +244,6 @@ class TokenEndpoints(Opening, Clarifying):
         if not await self.store.record_issued(completion.record, hangs_on=asked.hangs_on):
             raise Revoked("A token the request depends on was revoked, or the person disconnected the agent.")
         return completion.response
-
-    async def _deliver_otherwise(
-        self, earlier: Pending | None, asked: Asked, person_id: str, agent: AgentToken, subagent: AgentToken | None
-    ) -> Response | None:
-        """The answer by the decision on an `earlier` request for the same; `None` where there is none to be had."""
-        if earlier is None:
-            return None
-        await self.remember_tokens(agent, subagent)
-        completion = await self._mint(asked, person_id, earlier.decision["scopes"])
-        assert isinstance(completion.record, IssuedToken)
-        delivered = await self.store.deliver_otherwise(earlier.digest, completion.record, hangs_on=asked.hangs_on)
-        return completion.response if delivered else None
 
     async def _mint(self, asked: Asked, person_id: str, scopes: Collection[str]) -> Completion:
         if asked.kind == PERSON_TOKEN:

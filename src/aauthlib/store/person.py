@@ -79,8 +79,6 @@ _WAITING = [str(state) for state in WAITING]
 _OPEN = [*_WAITING, str(State.GRANTED)]
 #: Clock skew granted to others before a token's record is dropped; in seconds.
 _SKEW_S = 60.0
-#: As many as an agent may have open.
-_MOST_GRANTED = 20
 _AUDIT_KEPT_S = 400 * 86_400.0
 
 
@@ -193,25 +191,6 @@ class SQLPersonStore(
                 )
             )
             return own or 0, await connection.scalar(query) or 0
-
-    async def granted_requests(self, agent: AgentId, *, kind: str, now: float) -> list[Pending]:
-        """An agent's requests that were granted and whose answer was not fetched, the oldest first."""
-        query = (
-            select(pending_table.c.digest)
-            .join(person_requests, person_requests.c.digest == pending_table.c.digest)
-            .where(
-                person_requests.c.agent_iss == agent[0],
-                person_requests.c.agent_sub == agent[1],
-                pending_table.c.kind == kind,
-                pending_table.c.state == str(State.GRANTED),
-                pending_table.c.expires_at > now,
-            )
-            .order_by(pending_table.c.created_at)
-            .limit(_MOST_GRANTED)
-        )
-        async with self.database.reading() as connection:
-            digests = [row.digest for row in await connection.execute(query)]
-            return [(await request_of(connection, digest)).pending for digest in digests]
 
     async def check_code(self, handle: str, code_digest: str, *, now: float, max_attempts: int) -> None:
         """Compare a code without consuming it; a wrong one counts. Raises `InvalidCode` or `Expired`."""
