@@ -12,7 +12,8 @@ from aauthlib.errors import ConfigurationError
 from aauthlib.person.asked import Asked, AskedAgent, AskedPermission
 from aauthlib.person.policy import ASK_PERSON, Facts, Refuse, facts_of
 from aauthlib.person.policy_rules import PersonPolicyFile, PersonRules, load_person_policy
-from aauthlib.store.approval_records import Course, Step
+from aauthlib.policies.approvers import Step
+from aauthlib.store.approval_records import Course
 
 from .parties import Clock
 

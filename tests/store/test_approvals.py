@@ -14,6 +14,7 @@ from sqlalchemy import insert
 from aauthlib.deferred.machine import Event, State
 from aauthlib.deferred.pending import Pending
 from aauthlib.errors import AAuthError, NotFound, RateLimited, Revoked
+from aauthlib.policies.approvers import Step
 from aauthlib.store.account_records import Account
 from aauthlib.store.accounts import SQLAccountStore, account_table
 from aauthlib.store.approval_records import (
@@ -28,7 +29,6 @@ from aauthlib.store.approval_records import (
     NotApprover,
     Opening,
     Origin,
-    Step,
 )
 from aauthlib.store.approval_states import ApprovalEvent as Happened
 from aauthlib.store.approval_states import ApprovalState, IllegalApproval, after

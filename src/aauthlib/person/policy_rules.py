@@ -16,7 +16,6 @@ escalate = { groups = ["administrators"], deadline = "1d" }
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +26,11 @@ from msgspec.structs import replace
 from ..effects import Clock
 from ..errors import ConfigurationError
 from ..policies import conditions as shared
+from ..policies.approver_rules import APPROVER_MEMBERS, groups_of, read_approvers
 from ..policies.conditions import Condition
-from ..policies.documents import Entry, read_document, refuse_others, string, strings
+from ..policies.documents import Entry, read_document, string
 from ..policies.reloading import Reloading, read_text
-from ..store.approval_records import BecauseOf, Course, Step
+from ..store.approval_records import BecauseOf, Course
 from .asked import AUTH_TOKEN, PERMISSION, PERSON_TOKEN
 from .policy import ASK_PERSON, Facts, Refuse, Verdict
 
@@ -40,7 +40,7 @@ _MEMBERS = {
     "allow": set[str](),
     "deny": {"reason"},
     "ask": set[str](),
-    "approvers": {"ask_person", "four_eyes", "valid_for", "step"},
+    "approvers": {"ask_person", *APPROVER_MEMBERS},
 }
 _KINDS = (PERSON_TOKEN, AUTH_TOKEN, PERMISSION)
 _TEXTS = (
@@ -57,11 +57,7 @@ _TEXTS = (
     "currency",
 )
 _FLAGS = ("chained", "step_up")
-_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])\Z")
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DEADLINE_S, _MAX_DEADLINE_S = 86_400.0, 30 * 86_400.0
-_MAX_VALID_S = 366 * 86_400.0
-_MAX_STEPS, _MAX_NAMED, _MAX_DEPTH, _MAX_REASON, _MAX_RULE_TEXT = 8, 100, 3, 500, 500
+_MAX_REASON, _MAX_RULE_TEXT = 500, 500
 _REFUSED = "The policy of this server refuses the request."
 _NO_RULE = "(no rule)"
 
@@ -86,14 +82,8 @@ class PersonRules:
     @property
     def groups(self) -> frozenset[str]:
         """Every group that a rule names, to be filled by administrators."""
-        found = set[str]()
-        for rule in self._rules:
-            steps = list(rule.decision.steps) if isinstance(rule.decision, Course) else []
-            for step in steps:
-                found.update(step.groups)
-                if step.escalate is not None:
-                    steps.append(step.escalate)
-        return frozenset(found)
+        courses = [rule.decision for rule in self._rules if isinstance(rule.decision, Course)]
+        return groups_of(step for course in courses for step in course.steps)
 
     async def decide(self, facts: Facts) -> Verdict:
         """Decide each scope value for itself: what is asked together needs what each part of it needs.
@@ -174,52 +164,13 @@ def _decision(entry: Entry) -> Course | Refuse:
                 raise ConfigurationError(f"{where}: reason has 1 to {_MAX_REASON} characters.")
             return Refuse(reason)
         case _:
-            steps = table.get("step")
-            if not isinstance(steps, list) or not 0 < len(steps) <= _MAX_STEPS:
-                raise ConfigurationError(f"{where} needs a [[rule.step]], and takes {_MAX_STEPS}.")
+            asked = read_approvers(table, where)
             return Course(
                 ask_person=shared.boolean(table.get("ask_person", True), f"{where}: ask_person"),
-                four_eyes=shared.boolean(table.get("four_eyes", True), f"{where}: four_eyes"),
-                valid_for_s=_duration(table.get("valid_for", "1h"), f"{where}: valid_for", most_s=_MAX_VALID_S),
-                steps=tuple(_step(step, f"{where}, step {number}") for number, step in enumerate(steps, start=1)),
+                four_eyes=asked.four_eyes,
+                valid_for_s=asked.valid_for_s,
+                steps=asked.steps,
             )
-
-
-def _step(step: object, where: str, *, depth: int = 0) -> Step:
-    if not isinstance(step, Mapping):
-        raise ConfigurationError(f"{where} is not a table.")
-    refuse_others(step, {"people", "groups", "needed", "deadline", "escalate"}, where)
-    people = strings(step.get("people", []), f"{where}: people")
-    groups = strings(step.get("groups", []), f"{where}: groups")
-    needed, escalate = step.get("needed", 1), step.get("escalate")
-    if not people and not groups:
-        raise ConfigurationError(f"{where} names nobody: it needs people or groups.")
-    if len(people) > _MAX_NAMED or len(groups) > _MAX_NAMED or not all(0 < len(n) <= 64 for n in (*people, *groups)):
-        raise ConfigurationError(f"{where} names at most {_MAX_NAMED} people and groups, of at most 64 characters.")
-    if type(needed) is not int or not 0 < needed <= _MAX_NAMED:
-        raise ConfigurationError(f"{where}: needed is a whole number from 1 on.")
-    if not groups and needed > len(set(people)):
-        raise ConfigurationError(f"{where} needs {needed} of {len(set(people))} people.")
-    if escalate is not None and depth >= _MAX_DEPTH:
-        raise ConfigurationError(f"{where} is escalated more than {_MAX_DEPTH} times.")
-    return Step(
-        people=people,
-        groups=groups,
-        needed=needed,
-        deadline_s=_duration(step["deadline"], f"{where}: deadline", most_s=_MAX_DEADLINE_S)
-        if "deadline" in step
-        else _DEADLINE_S,
-        escalate=_step(escalate, f"{where}: escalate", depth=depth + 1) if escalate is not None else None,
-    )
-
-
-def _duration(value: object, what: str, *, most_s: float) -> float:
-    """Seconds."""
-    found = _DURATION.match(value) if isinstance(value, str) else None
-    seconds = int(found[1]) * _UNITS_S[found[2]] if found is not None else 0
-    if not 0 < seconds <= most_s:
-        raise ConfigurationError(f"{what} looks like 30m, 4h or 2d, and is at most {int(most_s // 86_400)}d.")
-    return float(seconds)
 
 
 def _conditions(table: object, where: str) -> tuple[Condition, ...]:

@@ -13,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..deferred.machine import WAITING, Event
 from ..errors import RateLimited
 from ..messages.requirement import APPROVAL
-from .approval_records import AgreedTo, Approval, BecauseOf, Course, Opening, Seat
+from ..policies.approvers import Place, Seat, complete, passed
+from .approval_records import AgreedTo, Approval, BecauseOf, Course, Opening
 from .approval_roster import asked_of, counting_votes, seats_of
 from .approval_rows import add_entry, agreed_text, course_text, insert_approval, load_approval
-from .approval_states import ApprovalEvent, ApprovalState, Place, after, passed
+from .approval_states import ApprovalEvent, ApprovalState, after
 from .approval_tables import approvals
 from .notifications import announce
 from .pending import advance, load, pending_table, touch
@@ -215,7 +216,7 @@ async def reconsider(
 async def move_on(connection: AsyncConnection, approval: Approval, *, now: float) -> Approval:
     """Whether the yes that was just given completes the step, or all of it."""
     seats = await seats_of(connection, approval.tenant, approval.step, now=now)
-    if len(await counting_votes(connection, approval, seats)) < approval.step.needed:
+    if not complete(approval.step, await counting_votes(connection, approval, seats)):
         return approval
     if approval.stage + 1 == len(approval.course.steps):
         return await finish(connection, approval, ApprovalEvent.APPROVE, now=now)

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from ..errors import AAuthError
+from ..policies.approvers import Approvers, Step
 from .approval_states import ApprovalState
 from .person_records import AgentId
 
@@ -29,8 +28,6 @@ __all__ = [
     "NotApprover",
     "Opening",
     "Origin",
-    "Seat",
-    "Step",
     "TooManyComments",
 ]
 
@@ -54,37 +51,11 @@ class AwayRefused(AAuthError):
     """Nobody can decide in this person's place in that way; the text says why."""
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who is asked, how many of them must agree, and by when."""
-
-    people: tuple[str, ...] = ()
-    """Usernames."""
-    groups: tuple[str, ...] = ()
-    needed: int = 1
-    deadline_s: float
-    escalate: Step | None = None
-    """Who is asked in their place once the deadline has passed; without, nobody has agreed then."""
-
-
-class Course(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a policy demands before it lets a request through. Steps follow each other."""
+class Course(Approvers, frozen=True, kw_only=True, omit_defaults=True):
+    """What a policy demands before it lets a request through: the person, and others after them."""
 
     ask_person: bool = True
     """The person whose agent asks agrees first."""
-    steps: tuple[Step, ...] = ()
-    four_eyes: bool = True
-    """The person whose agent asks is none of its approvers."""
-    valid_for_s: float = 3600.0
-    """How long the approvers' yes holds for the same request made anew."""
-
-    def step(self, stage: int, depth: int) -> Step:
-        """The step of a stage after `depth` escalations."""
-        found = self.steps[stage]
-        for _ in range(depth):
-            if found.escalate is None:
-                raise ValueError("This step is not escalated that often.")
-            found = found.escalate
-        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,17 +191,6 @@ class ApprovalEntry:
     stage: int = 0
     counts: bool = False
     """Whether it is a yes that counts now: its approver may still decide, in this round and stage."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
-    """Somebody who is asked, and who decides in their place while they are away."""
-
-    person_id: str
-    name: str
-    delegate: str | None = None
-    delegate_name: str = ""
-    away_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

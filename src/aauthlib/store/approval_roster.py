@@ -12,10 +12,10 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ColumnElement, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..policies.approvers import Seat, Step, asked_now
 from .accounts import account_table
-from .approval_records import ADMINISTRATORS, Approval, Seat, Step
+from .approval_records import ADMINISTRATORS, Approval
 from .approval_rows import VOTES, spoken_in
-from .approval_states import asked_now
 from .approval_tables import absences, approval_entries, group_members
 from .organisation_records import ADMINISTRATOR
 from .organisation_tables import members
@@ -81,7 +81,7 @@ async def asked_of(connection: AsyncConnection, approval: Approval, *, now: floa
     """The seats that can still be heard at the step the approval is at."""
     return asked_now(
         await seats_of(connection, approval.tenant, approval.step, now=now),
-        person_id=approval.person_id,
+        requester=approval.person_id,
         four_eyes=approval.course.four_eyes,
         spoken=await spoken_in(connection, approval),
     )

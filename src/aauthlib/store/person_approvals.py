@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..deferred.machine import WAITING
 from ..errors import AAuthError, NotFound
+from ..policies.approvers import Seat, seat_for
 from .accounts import account_table
 from .approval_deciding import find as find_approval
 from .approval_deciding import finish, lock, move_on, reconsider
@@ -25,12 +26,11 @@ from .approval_records import (
     DecidedAlready,
     NotApprover,
     Origin,
-    Seat,
     TooManyComments,
 )
 from .approval_roster import asked_of, counting_votes, seats_of, tenant_of
 from .approval_rows import VOTES, add_entry, add_vote, approval_of, entries_of, load_approval, spoken_in
-from .approval_states import ApprovalEvent, ApprovalState, seat_for
+from .approval_states import ApprovalEvent, ApprovalState
 from .approval_tables import approval_entries, approvals
 from .database import Database
 from .organisation_tables import members
@@ -263,7 +263,7 @@ async def _seat(connection: AsyncConnection, approval: Approval, person_id: str,
     return seat_for(
         await asked_of(connection, approval, now=now),
         person_id,
-        person_id=approval.person_id,
+        requester=approval.person_id,
         four_eyes=approval.course.four_eyes,
         spoken=await spoken_in(connection, approval),
     )

@@ -19,7 +19,8 @@ from aauthlib.base64url import b64url_encode
 from aauthlib.deferred.machine import State
 from aauthlib.deferred.pending import Pending
 from aauthlib.person.organisation_settings import OrganisationSettings
-from aauthlib.store.approval_records import Away, Ballot, BecauseOf, Course, Opening, Origin, Step
+from aauthlib.policies.approvers import Step
+from aauthlib.store.approval_records import Away, Ballot, BecauseOf, Course, Opening, Origin
 from aauthlib.store.database import Database, schema
 from aauthlib.store.notification_records import Preferences
 from aauthlib.store.organisation_records import LinkedIdentity
