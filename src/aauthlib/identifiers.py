@@ -169,6 +169,15 @@ def _check_agent_domain(domain: str, dev: bool) -> None:
     _check_authority("https", domain, _AGENT, dev=dev, port_allowed=False)
 
 
+@lru_cache(maxsize=1024)
+def _is_under(domain: str, issuer: str) -> bool:
+    authority = issuer.partition("://")[2]
+    if domain == authority:
+        return True
+    host = authority.partition(":")[0]
+    return is_development_host(host) and domain == host
+
+
 class AgentIdentifier(msgspec.Struct, frozen=True, gc=False):
     """`aauth:local@domain` (#agent-identifiers). Compared exactly, never case-folded."""
 
@@ -212,8 +221,4 @@ class AgentIdentifier(msgspec.Struct, frozen=True, gc=False):
 
         In the development profile an identifier may leave out the port its provider listens on.
         """
-        authority = issuer.partition("://")[2]
-        if self.domain == authority:
-            return True
-        host = authority.partition(":")[0]
-        return is_development_host(host) and self.domain == host
+        return _is_under(self.domain, issuer)

@@ -40,7 +40,7 @@ class AuthToken(Token, frozen=True, kw_only=True, eq=False, gc=False):
     @classmethod
     def parameters(cls, claims: Mapping[str, Any], policy: VerificationPolicy) -> dict[str, Any]:
         """#auth-token-structure."""
-        iss, ps = profile.server(claims, "iss", policy), profile.server(claims, "ps", policy)
+        iss, ps = claims["iss"], profile.server(claims, "ps", policy)
         if claims.get("dwk") == PERSON_DWK and ps != iss:
             raise TokenInvalid("An auth token issued by a PS must name that PS in its ps claim.")
         return {

@@ -93,7 +93,10 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
 
     @classmethod
     def parameters(cls, claims: Mapping[str, Any], policy: VerificationPolicy) -> dict[str, Any]:
-        """Read the claims that only this type has; raise `TokenInvalid` for one that breaks its rule."""
+        """Read the claims that only this type has; raise `TokenInvalid` for one that breaks its rule.
+
+        `claims` hold what every token carries, checked already: `iss` is a server identifier.
+        """
         raise TypeError(f"{cls.__name__} is not a token type of its own.")
 
 
@@ -243,10 +246,11 @@ def read(text: str, *expected: type[Token], now: float, policy: VerificationPoli
     if cls.max_lifetime_s is not None and exp - iat > cls.max_lifetime_s:
         raise TokenInvalid(f"The token's exp minus iat exceeds {cls.max_lifetime_s} seconds.")
     # 4. iss is a valid server identifier; then what only this type has.
+    iss = server(claims, "iss", policy)
     token = cls(
         raw=text,
         kid=kid,
-        iss=server(claims, "iss", policy),
+        iss=iss,
         dwk=dwk,
         jti=string(claims, "jti"),
         iat=iat,
