@@ -219,6 +219,35 @@ async def test_a_cascade_that_takes_longer_is_polled_by_the_same_server_only(any
 
 
 @pytest.mark.spec("#revocation-response")
+async def test_with_nothing_downstream_the_answer_is_final_however_short_it_is_held(any_world: World) -> None:
+    world = any_world
+    world.server.hold_s = 0.0
+    unknown = await world.revoke("never-seen-here")
+    assert (unknown.status, unknown.body) == (200, b"")
+    assert "content-type" not in unknown.headers
+
+
+@pytest.mark.spec("#revocation-response")
+async def test_a_repetition_with_nobody_left_to_tell_is_final_however_short_it_is_held(world: World) -> None:
+    _, jti, _ = await issued(world)
+    assert (await world.revoke(jti)).status == 200
+    world.server.hold_s = 0.0
+    again = await world.revoke(jti)
+    assert (again.status, again.json()) == (200, {"downstream": [{"recipient": CALENDAR}]})
+    assert len(world.network.sent) == 1
+
+
+@pytest.mark.spec("#revocation-response")
+async def test_a_cascade_that_is_not_held_goes_on_and_its_pending_url_says_so(world: World) -> None:
+    _, jti, _ = await issued(world)
+    world.server.hold_s = 0.0
+    accepted = await world.revoke(jti)
+    assert accepted.status == 202
+    done = await world.poll(accepted, prefer="wait=20")
+    assert (done.status, done.json()) == (200, {"downstream": [{"recipient": CALENDAR}]})
+
+
+@pytest.mark.spec("#revocation-response")
 async def test_a_poll_after_a_restart_finishes_the_cascade(world: World) -> None:
     _, jti, _ = await issued(world)
     slow = Slow(world)

@@ -20,8 +20,8 @@ from aauthlib.base64url import b64url_decode, b64url_encode
 from aauthlib.discovery import TransportError
 from aauthlib.errors import ConfigurationError, InvalidCode, InvalidRequest, NotFound, RateLimited, UserUnreachable
 from aauthlib.http import Fields, Request, Response
-from aauthlib.person.channels import AppriseChannel, NotDelivered, read_channels
-from aauthlib.person.notifications import Notifier
+from aauthlib.notifying import AppriseChannel, NotDelivered, Notifier, read_channels
+from aauthlib.person.notifications import notifier_of
 from aauthlib.store.notification_records import Preferences
 from aauthlib.store.notification_tables import notification_outbox
 from aauthlib.store.notifications import MAX_SUBSCRIPTIONS
@@ -81,7 +81,7 @@ def letterbox() -> Letterbox:
 
 @pytest.fixture
 def notifier(world: World, letterbox: Letterbox) -> Notifier:
-    return Notifier(world.server, world.server.store, channels=[letterbox], clock=world.clock)
+    return notifier_of(world.server, world.server.store, channels=[letterbox], clock=world.clock)
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ async def test_the_push_service_is_told_which_server_sends_and_for_it_alone(
 
 
 async def test_every_process_and_every_start_has_the_same_key(world: World, notifier: Notifier) -> None:
-    other = Notifier(world.server, world.server.store, clock=world.clock)
+    other = notifier_of(world.server, world.server.store, clock=world.clock)
     assert await other.application_server_key() == await notifier.application_server_key()
 
 
@@ -234,7 +234,7 @@ async def test_a_push_service_is_waited_for_as_long_as_it_asks(world: World, not
 async def test_what_can_never_be_delivered_is_given_up_and_the_request_still_waits(
     world: World, notifier: Notifier, agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aauthlib.person.notifications._ATTEMPTS", 3)
+    monkeypatch.setattr("aauthlib.notifying.notifier._ATTEMPTS", 3)
     await Phone().subscribe(notifier)
     await agent.ask_person_token(resource=MAIL)
     world.network.answers = [Response(500)] * 3
@@ -287,7 +287,7 @@ async def test_places_are_bounded(notifier: Notifier) -> None:
 
 
 async def test_two_processes_say_it_once(world: World, notifier: Notifier, agent: Agent) -> None:
-    other = Notifier(world.server, world.server.store, clock=world.clock)
+    other = notifier_of(world.server, world.server.store, clock=world.clock)
     await Phone().subscribe(notifier)
     await agent.ask_person_token(resource=MAIL)
     await asyncio.gather(notifier.send_due(), other.send_due())

@@ -10,11 +10,12 @@ from contextlib import suppress
 
 from ..deferred.machine import Event, IllegalTransition
 from ..deferred.pending import MAX_WAIT_S, Completion, Pending, accepted_response
+from ..deferred.revoking import RECORDED
 from ..errors import InvalidRequest, RateLimited, UnsupportedIss
 from ..http import Fields, Request, Response, json_response
 from ..messages.bodies import RevocationRequest, decode_request
 from ..messages.headers import parse_prefer_wait
-from ..store.access_records import REVOCATION
+from ..store.access_records import REVOCATION, IssuedAuthToken
 from ..tokens import PERSON_DWK, RESOURCE_DWK
 from ..transport.cascades import Cascades
 from .cascade import report, tell_resources
@@ -93,17 +94,19 @@ class RevocationEndpoint(AccessServerCore):
     async def _cascade(self, iss: str, jti: str, *, hold_s: float, again: bool = True) -> bool:
         """Tell the resources of what was withdrawn with `jti`; whether that ended within `hold_s` seconds.
 
-        A repeated revocation tries `again` what did not succeed; a poll only what has no outcome yet.
+        A repeated revocation tries `again` what did not succeed; a poll only what has no outcome yet. Where nobody is
+        left to be told it has ended, however short it is held: `202` would say that something goes on.
         """
 
-        if not again:
-            known = await self.store.withdrawn(iss=iss, jti=jti, now=self.clock())
-            if all(token.revocation is not None for token in known):
-                return True
+        async def left() -> list[IssuedAuthToken]:
+            tokens = await self.store.withdrawn(iss=iss, jti=jti, now=self.clock())
+            return [token for token in tokens if token.revocation is None or (again and token.revocation != RECORDED)]
 
         async def start() -> None:
-            tokens = await self.store.withdrawn(iss=iss, jti=jti, now=self.clock())
-            await tell_resources(self, [token for token in tokens if again or token.revocation is None])
+            await tell_resources(self, await left())
+
+        if not await left():
+            return True
 
         return await self.cascades.run((iss, jti), start, hold_s=hold_s)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import ConfigurationError
 from ..identifiers import server_identifier
 from ..messages.metadata import AgentProviderMetadata
-from ..person.channels import read_channels
+from ..notifying import read_channels
 from ..person.organisation_settings import read_organisations
 from ..provider import InvitationCodes
 from ..store.replays import shown_replay_url

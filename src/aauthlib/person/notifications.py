@@ -1,249 +1,47 @@
-"""Telling people that something waits for them (#approval-pending, #ps-approval-endpoint-auth).
+"""What a person server says to people of what waits for them (#approval-pending, #ps-approval-endpoint-auth).
 
 A message says who asks and where, in the words of neither: names come from identifiers that were verified, and no
-token, code, claim or text of the agent's is in it. It leads to the page where the person, signed in, decides. A channel
-that fails is tried again, and the request waits whether anybody was told or not.
+token, code, claim or text of the agent's is in it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
-
-from ..base64url import b64url_encode
 from ..deferred.pending import Pending
-from ..effects import Clock
-from ..errors import AAuthError, InvalidRequest, NotFound, RateLimited
-from ..messages.codes import code_digest, random_code
-from ..store.attempts import Attempts
-from ..store.notification_records import WEB_PUSH, Due, Preferences, Subscription
+from ..notifying import Message, NotificationStore, Notifier, Teller
 from .asked import AUTH_TOKEN, PERSON_TOKEN, Asked
-from .channels import Channel
 from .core import PersonServerCore
-from .webpush import Rejected, Vanished, VapidKey, browser_target, push
 
-__all__ = ["NOTIFY_EVERY_S", "Message", "NotificationStore", "Notifier"]
+__all__ = ["notifier_of", "teller_of"]
 
-_LEASE_S = 120.0
-#: How long to wait before the next attempt: 30 seconds, doubled each time, at most an hour.
-_RETRY_S, _MAX_RETRY_S, _ATTEMPTS = 30.0, 3600.0, 8
-#: How often the outbox is looked at for what another process wrote and what became due, in seconds.
-NOTIFY_EVERY_S = 2.0
-_AT_ONCE = 8
-_CODE_SYMBOLS = 8
-_CODES_PER_HOUR = 10
-_MAX_NAME_LENGTH = 64
+#: A topic's most characters.
+_TOPIC = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What is said, and where it leads."""
+def teller_of(server: PersonServerCore) -> Teller:
+    """What to say of a request that waits at `server`."""
 
-    title: str
-    body: str
-    url: str
-    topic: str = field(default="waiting", repr=False)
-
-
-class NotificationStore(Protocol):
-    """What a `Notifier` needs kept; see `store.notifications.SQLNotifications`. Every method is one transaction."""
-
-    async def subscriptions_of(self, person_id: str) -> list[Subscription]: ...
-    async def subscribe(self, subscription: Subscription, *, code_digest: str | None = None) -> None: ...
-    async def confirm(self, id_: str, code_digest: str, *, person_id: str) -> None: ...
-    async def unsubscribe(self, id_: str, *, person_id: str | None = None) -> None: ...
-    async def preferences(self, person_id: str) -> Preferences: ...
-    async def set_preferences(self, person_id: str, preferences: Preferences) -> None: ...
-    async def vapid_key(self, made: str) -> str: ...
-    async def claim_due(self, *, now: float, lease_s: float, limit: int = 50) -> list[Due]: ...
-    async def delivered(self, due: Due, *, now: float) -> None: ...
-    async def gave_up(self, due: Due) -> None: ...
-    async def drop(self, due: Due) -> None: ...
-    async def retry(self, due: Due, *, at: float) -> None: ...
-
-
-class Notifier:
-    """Tells people, and keeps where they want to be told. One per process."""
-
-    def __init__(
-        self,
-        server: PersonServerCore,
-        store: NotificationStore,
-        *,
-        channels: Iterable[Channel] = (),
-        clock: Clock,
-        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
-        random_below: Callable[[int], int] = secrets.randbelow,
-    ) -> None:
-        self._server = server
-        self._store = store
-        self.channels = {channel.id: channel for channel in channels}
-        self._clock = clock
-        self._random_bytes, self._random_below = random_bytes, random_below
-        self._codes = Attempts(limit=_CODES_PER_HOUR, window_s=3600.0, clock=clock)
-        self._vapid: VapidKey | None = None
-
-    # ------------------------------------------------------------------ where and when
-
-    async def application_server_key(self) -> str:
-        """What a browser needs to subscribe (RFC 8292). Raises `ConfigurationError` without the extra."""
-        return (await self._vapid_key()).application_server_key
-
-    async def subscribe_browser(self, person_id: str, *, endpoint: str, p256dh: str, auth: str, name: str) -> None:
-        """Tell this browser from now on. Raises `InvalidRequest` or `RateLimited`."""
-        target = browser_target(endpoint, p256dh, auth, dev=self._server.dev)
-        await self._store.subscribe(self._subscription(person_id, WEB_PUSH, target, name, confirmed=True))
-
-    async def subscribe(self, person_id: str, channel_id: str, to: str) -> None:
-        """Send a code to an address; when the person has typed it they are told there.
-
-        Raises `NotFound` for a channel that is not offered, `InvalidRequest`, `RateLimited`, or `NotDelivered`.
-        """
-        channel = self.channels.get(channel_id)
-        if channel is None:
-            raise NotFound("This server has no such channel.")
-        address = channel.check(to)
-        if self._codes.wait_s(person_id):
-            raise RateLimited("Too many codes were sent for you. Try again in an hour.")
-        self._codes.count(person_id)
-        code = random_code(self._random_below, length=_CODE_SYMBOLS)
-        place = self._subscription(
-            person_id, channel_id, {"to": address}, f"{channel.name}: {address}", confirmed=False
-        )
-        await self._store.subscribe(place, code_digest=code_digest(code))
-        body = f"The code is {code}. If you did not ask for it, ignore this message."
-        try:
-            await channel.send(address, f"Confirm for {self._host}", body, f"{self._server.issuer}/notifications")
-        except AAuthError:
-            await self._store.unsubscribe(place.id)
-            raise
-
-    async def confirm(self, person_id: str, id_: str, code: str) -> None:
-        """The person typed the code. Raises `InvalidCode` or `NotFound`."""
-        await self._store.confirm(id_, code_digest(code), person_id=person_id)
-
-    async def unsubscribe(self, person_id: str, id_: str) -> None:
-        """Tell them there no longer. Raises `NotFound`."""
-        await self._store.unsubscribe(id_, person_id=person_id)
-
-    async def subscriptions(self, person_id: str) -> list[Subscription]:
-        """Where the person is told."""
-        return await self._store.subscriptions_of(person_id)
-
-    async def preferences(self, person_id: str) -> Preferences:
-        """When the person is told."""
-        return await self._store.preferences(person_id)
-
-    async def set_preferences(self, person_id: str, preferences: Preferences) -> None:
-        """Raises `InvalidRequest`."""
-        preferences.check()
-        await self._store.set_preferences(person_id, preferences)
-
-    async def send_test(self, person_id: str, id_: str) -> None:
-        """Say something there now. Raises `NotFound`, or what the channel raises."""
-        for subscription in await self._store.subscriptions_of(person_id):
-            if subscription.id == id_ and subscription.confirmed:
-                text = "This is how you will be told when something waits for you."
-                await self._send(
-                    subscription, Message(f"A test from {self._host}", text, self._server.issuer + "/", "test")
-                )
-                return
-        raise NotFound("This place was removed already.")
-
-    # ------------------------------------------------------------------ telling
-
-    async def send_due(self) -> bool:
-        """Say what is due; to be called every `NOTIFY_EVERY_S` seconds. Returns whether anything was."""
-        due = await self._store.claim_due(now=self._clock(), lease_s=_LEASE_S)
-        slots = asyncio.Semaphore(_AT_ONCE)
-
-        async def deliver(one: Due) -> None:
-            async with slots:
-                await self._deliver(one)
-
-        await asyncio.gather(*(deliver(one) for one in due))
-        return bool(due)
-
-    async def _deliver(self, due: Due) -> None:
-        try:
-            await self._send(due.subscription, await self._message(due))
-        except Vanished:
-            await self._store.unsubscribe(due.subscription.id)
-        except NotFound:
-            await self._store.drop(due)  # it is somebody else's to decide now, or over
-        except (AAuthError, OSError) as error:
-            if due.attempts + 1 >= _ATTEMPTS:
-                await self._store.gave_up(due)
-                return
-            wait_s = min(_RETRY_S * 2**due.attempts, _MAX_RETRY_S)
-            if isinstance(error, Rejected) and error.retry_after_s is not None:
-                wait_s = min(max(wait_s, error.retry_after_s), _MAX_RETRY_S)
-            await self._store.retry(due, at=self._clock() + wait_s)
-        else:
-            await self._store.delivered(due, now=self._clock())
-
-    async def _send(self, subscription: Subscription, message: Message) -> None:
-        if subscription.channel == WEB_PUSH:
-            shown = {"title": message.title, "body": message.body, "url": message.url, "tag": message.topic}
-            flow = push(
-                subscription.target,
-                msgspec.json.encode(shown),
-                vapid=await self._vapid_key(),
-                contact=self._server.issuer,
-                topic=message.topic,
-                clock=self._clock,
-            )
-            await self._server.wire.run(flow)
-            return
-        channel = self.channels.get(subscription.channel)
-        if channel is None:
-            raise InvalidRequest("The operator does not offer this channel any more.")
-        await channel.send(subscription.target["to"], message.title, message.body, message.url)
-
-    async def _message(self, due: Due) -> Message:
-        issuer = self._server.issuer
-        if len(due.digests) > 1:
-            return Message(f"{len(due.digests)} requests wait for you", f"At {self._host}.", issuer + "/")
-        digest = due.digests[0]
-        person_id = due.subscription.person_id
-        request = await self._server.store.request_for(digest, person_id=person_id, now=self._clock())
+    async def tell(digest: str, person_id: str) -> Message:
+        request = await server.store.request_for(digest, person_id=person_id, now=server.clock())
         return Message(
-            f"Somebody asks you at {self._host}",
+            f"Somebody asks you at {_host(server.issuer)}",
             _asks(request.pending),
-            f"{issuer}/requests/{digest}",
-            # A topic is at most 32 characters (RFC 8030, Section 5.4).
-            digest[:32],
+            f"{server.issuer}/requests/{digest}",
+            digest[:_TOPIC],
         )
 
-    # ------------------------------------------------------------------ inside
+    return tell
 
-    @property
-    def _host(self) -> str:
-        return _host(self._server.issuer)
 
-    async def _vapid_key(self) -> VapidKey:
-        if self._vapid is None:
-            self._vapid = VapidKey(await self._store.vapid_key(VapidKey.generate()))
-        return self._vapid
-
-    def _subscription(
-        self, person_id: str, channel: str, target: dict[str, str], name: str, *, confirmed: bool
-    ) -> Subscription:
-        return Subscription(
-            id=b64url_encode(self._random_bytes(16)),
-            person_id=person_id,
-            channel=channel,
-            target=target,
-            name=name[:_MAX_NAME_LENGTH],
-            created_at=self._clock(),
-            confirmed=confirmed,
-        )
+def notifier_of(
+    server: PersonServerCore, store: NotificationStore, *, others: Sequence[Teller] = (), **settings: Any
+) -> Notifier:
+    """The notifier of `server`, and of the `others` in the same database; `settings` are more of `Notifier`'s."""
+    tellers = (teller_of(server), *others)
+    return Notifier(store, tellers, issuer=server.issuer, wire=server.wire, dev=server.dev, **settings)
 
 
 def _asks(pending: Pending) -> str:

@@ -19,8 +19,8 @@ from ..accounts import Accounts
 from ..accounts.passwords import Passwords
 from ..effects import Clock
 from ..identifiers import server_identifier
-from ..person.channels import Channel
-from ..person.notifications import NOTIFY_EVERY_S, Notifier
+from ..notifying import NOTIFY_EVERY_S, Channel, Notifier
+from ..person.notifications import notifier_of
 from ..person.openid_sign_in import OpenIDSignIn
 from ..person.organisation_settings import OrganisationSettings, check_organisations
 from ..person.organisations import Organisations
@@ -160,7 +160,7 @@ async def build_person_app(
             yield
         await closing.aclose()
 
-    notifier = Notifier(server, store, channels=channels, clock=clock, random_below=random_below)
+    notifier = notifier_of(server, store, channels=channels, clock=clock, random_below=random_below)
     pages = person_page_routes(
         server,
         accounts,

@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from ...errors import AAuthError, Expired, Gone, InvalidCode, NotFound, RateLimited
 from ..asgi import Receive, Scope, Send
 from ..pages import PageError, Pages
-from . import entering, security
+from . import entering, notifying, security
 from .site import AccountSite
 from .visit import Visit, read_post
 
@@ -99,6 +99,18 @@ class PageRoutes(Generic[_V]):
             self.page("/security/recovery-codes", post=security.renew_recovery_codes),
             self.page("/security/sessions/end", post=security.end_session),
             self.page("/security/sessions/end-others", post=security.end_other_sessions),
+        ]
+
+    def notifications(self) -> list[BaseRoute]:
+        """The pages of `notifying`; `notify.js` is to be `at_root` of the static files then."""
+        return [
+            self.page("/notifications", get=notifying.show),
+            self.page("/notifications/browser", post=notifying.subscribe_browser),
+            self.page("/notifications/channel", post=notifying.subscribe),
+            self.page("/notifications/confirm", post=notifying.confirm),
+            self.page("/notifications/remove", post=notifying.remove),
+            self.page("/notifications/test", post=notifying.send_test),
+            self.page("/notifications/when", post=notifying.set_when),
         ]
 
     def static(self, *, at_root: Sequence[str] = ()) -> list[BaseRoute]:

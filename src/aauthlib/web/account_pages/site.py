@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ...accounts import Account, Accounts
 from ...messages.codes import random_code
+from ...notifying import Notifier
 from ...store.attempts import Attempts
 from ..pages import Pages
 
@@ -54,6 +55,8 @@ class AccountSite(ABC):
     setup_attempts: Attempts
     setup_code: str | None = field(default=None, repr=False)
     """What whoever makes the first account must type; `None` on a development server."""
+    notifier: Notifier | None = None
+    """Tells people; without one there is no page for it."""
 
     @abstractmethod
     def is_page(self, target: str) -> bool:

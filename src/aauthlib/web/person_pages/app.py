@@ -10,8 +10,8 @@ from starlette.routing import BaseRoute
 from ...access.people import People
 from ...accounts import Accounts
 from ...effects import Clock
+from ...notifying import Notifier
 from ...person.consent import AgentOfAnotherPerson, NotWaiting, OtherOrganisation
-from ...person.notifications import Notifier
 from ...person.openid_sign_in import OpenIDSignIn
 from ...person.organisations import AlreadyMember, NotAdministrator, Organisations
 from ...person.server import PersonServer
@@ -20,7 +20,7 @@ from ..account_pages import ACCOUNT_PAGES, PageRoutes
 from ..account_pages.routing import ErrorPage
 from ..account_pages.site import SETUP_TRIES, SETUP_WINDOW_S
 from ..pages import Pages
-from . import data, deciding, home, joining, missions, notifying, organisation, providing
+from . import data, deciding, home, joining, missions, organisation, providing
 from .visit import Site, Visit, open_visit
 
 __all__ = ["person_page_routes"]
@@ -116,13 +116,7 @@ def person_page_routes(
         page("/organisation/invite", post=organisation.invite),
         page("/organisation/withdraw", post=organisation.withdraw),
         page("/join/{secret}", get=joining.show_join, post=joining.join, public=True),
-        page("/notifications", get=notifying.show),
-        page("/notifications/browser", post=notifying.subscribe_browser),
-        page("/notifications/channel", post=notifying.subscribe),
-        page("/notifications/confirm", post=notifying.confirm),
-        page("/notifications/remove", post=notifying.remove),
-        page("/notifications/test", post=notifying.send_test),
-        page("/notifications/when", post=notifying.set_when),
+        *routes.notifications(),
         # A service worker governs what lies below its own address, and its update is looked for there.
         *routes.static(at_root=["notify.js"]),
         routes.rest(),

@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from ...access.people import People
 from ...accounts import Account
+from ...notifying import Notifier
 from ...person.consent import Hints
-from ...person.notifications import Notifier
 from ...person.openid_sign_in import OpenIDSignIn
 from ...person.organisations import Member, Organisations
 from ...person.server import PersonServer

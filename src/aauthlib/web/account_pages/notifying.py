@@ -1,19 +1,21 @@
-"""Where and when a person is told that something waits for them.
+"""Where and when a person is told that something waits for them (#approval-pending).
 
 What is told later leads here, so adding a place takes a recent sign-in, as everything does that outlives a session.
 """
 
 from __future__ import annotations
 
+from typing import TypeAlias
 from zoneinfo import available_timezones
 
 from starlette.responses import Response
 
 from ...errors import AAuthError, ConfigurationError, InvalidCode, InvalidRequest, NotFound, RateLimited
-from ...person.channels import NotDelivered
+from ...notifying import NotDelivered, Notifier
 from ...store.notification_records import WEB_PUSH, Preferences
-from ..account_pages.browsers import browser_name
-from .visit import Visit
+from .browsers import browser_name
+from .site import AccountSite
+from .visit import Visit as AnyVisit
 
 __all__ = ["confirm", "remove", "send_test", "set_when", "show", "subscribe", "subscribe_browser"]
 
@@ -25,6 +27,8 @@ _SAVED = {
     "test": "A message is on its way.",
     "when": "Saved.",
 }
+Visit: TypeAlias = AnyVisit[AccountSite]
+
 _DIGESTS = ((0, "At once"), (15, "Every 15 minutes"), (60, "Every hour"), (24 * 60, "Once a day"))
 _NO_PLACES = ("Etc/", "posix", "right", "SystemV/", "US/")
 _ZONES = sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(_NO_PLACES))
@@ -36,7 +40,7 @@ async def show(visit: Visit) -> Response:
 
 
 async def _page(visit: Visit, *, status: int = 200, field: str = "", error: str = "", typed: str = "") -> Response:
-    notifier, person_id = visit.site.notifier, visit.person.person_id
+    notifier, person_id = _notifier(visit), visit.person.person_id
     try:
         push_key = await notifier.application_server_key()
     except ConfigurationError:
@@ -58,17 +62,19 @@ async def _page(visit: Visit, *, status: int = 200, field: str = "", error: str 
     )
 
 
-def _recent(visit: Visit) -> bool:
-    return visit.session is not None and visit.site.accounts.is_recent(visit.session)
+def _notifier(visit: Visit) -> Notifier:
+    if visit.site.notifier is None:
+        raise NotFound("This server tells nobody anything.")
+    return visit.site.notifier
 
 
 async def subscribe_browser(visit: Visit) -> Response:
     """POST /notifications/browser: what `PushManager.subscribe` gave."""
-    if not _recent(visit):
-        return visit.redirect("/sign-in?next=/notifications")
+    if not visit.is_recent:
+        return visit.sign_in_again("/notifications")
     form = visit.form
     try:
-        await visit.site.notifier.subscribe_browser(
+        await _notifier(visit).subscribe_browser(
             visit.person.person_id,
             endpoint=form.get("endpoint"),
             p256dh=form.get("p256dh"),
@@ -82,11 +88,11 @@ async def subscribe_browser(visit: Visit) -> Response:
 
 async def subscribe(visit: Visit) -> Response:
     """POST /notifications/channel: an address on one of the operator's channels."""
-    if not _recent(visit):
-        return visit.redirect("/sign-in?next=/notifications")
+    if not visit.is_recent:
+        return visit.sign_in_again("/notifications")
     channel, to = visit.form.get("channel"), visit.form.get("to")
     try:
-        await visit.site.notifier.subscribe(visit.person.person_id, channel, to)
+        await _notifier(visit).subscribe(visit.person.person_id, channel, to)
     except (InvalidRequest, RateLimited, NotDelivered) as error:
         return await _page(visit, status=400, field=channel, error=error.detail, typed=to)
     return visit.redirect("/notifications?saved=sent")
@@ -96,7 +102,7 @@ async def confirm(visit: Visit) -> Response:
     """POST /notifications/confirm: the code that was sent there."""
     id_ = visit.form.get("id")
     try:
-        await visit.site.notifier.confirm(visit.person.person_id, id_, visit.form.get("code"))
+        await _notifier(visit).confirm(visit.person.person_id, id_, visit.form.get("code"))
     except InvalidCode as error:
         return await _page(visit, status=400, field=id_, error=error.detail)
     return visit.redirect("/notifications?saved=confirmed")
@@ -104,7 +110,7 @@ async def confirm(visit: Visit) -> Response:
 
 async def remove(visit: Visit) -> Response:
     """POST /notifications/remove."""
-    await visit.site.notifier.unsubscribe(visit.person.person_id, visit.form.get("id"))
+    await _notifier(visit).unsubscribe(visit.person.person_id, visit.form.get("id"))
     return visit.redirect("/notifications?saved=removed")
 
 
@@ -112,7 +118,7 @@ async def send_test(visit: Visit) -> Response:
     """POST /notifications/test."""
     id_ = visit.form.get("id")
     try:
-        await visit.site.notifier.send_test(visit.person.person_id, id_)
+        await _notifier(visit).send_test(visit.person.person_id, id_)
     except NotFound:
         raise
     except (AAuthError, OSError):
@@ -130,7 +136,7 @@ async def set_when(visit: Visit) -> Response:
             zone=form.get("zone") or "UTC",
             digest_minutes=_whole(form.get("digest")),
         )
-        await visit.site.notifier.set_preferences(visit.person.person_id, preferences)
+        await _notifier(visit).set_preferences(visit.person.person_id, preferences)
     except InvalidRequest as error:
         return await _page(visit, status=400, field="when", error=error.detail)
     return visit.redirect("/notifications?saved=when")
