@@ -412,9 +412,10 @@ async def test_an_agent_that_cannot_send_the_person_anywhere_is_told_so(
     world: World, server: ScriptedAccessServer
 ) -> None:
     agent, presented = await trusting(world)
-    server.script = [interaction()]
+    server.script = [interaction(), Response(204)]
     with pytest.raises(errors.UserUnreachable):
         await ask(world, agent, presented, capabilities=[])
+    assert [request.method for request in server.received] == ["POST", "DELETE"]
 
 
 @pytest.mark.spec("#as-response", "#ps-as-trust-establishment")
@@ -532,11 +533,11 @@ async def test_what_is_no_answer_is_refused_and_the_question_stays(
     assert requirement_of(await agent.poll(response)).value == "clarification"
 
 
-@pytest.mark.spec("#aauth-capabilities", "#requirement-clarification")
+@pytest.mark.spec("#aauth-capabilities", "#requirement-clarification", "#token-endpoint-error-codes")
 async def test_a_question_that_nobody_can_be_asked_ends_the_request(world: World, server: ScriptedAccessServer) -> None:
     agent, presented = await trusting(world)
     server.script = [waiting("clarification", clarification="Why?"), Response(204)]
-    with pytest.raises(errors.Denied, match="clarification"):
+    with pytest.raises(errors.UserUnreachable, match="capabilities: interaction"):
         await ask(world, agent, presented, capabilities=[])
     assert [request.method for request in server.received] == ["POST", "DELETE"]
 

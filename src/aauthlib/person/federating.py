@@ -24,6 +24,7 @@ from ..errors import (
     ProblemError,
     Revoked,
     TemporarilyUnavailable,
+    UserUnreachable,
 )
 from ..http import Response, json_response
 from ..messages.identity_scopes import released_claims
@@ -242,7 +243,7 @@ class Federating(Meanwhile):
             asked_turn = Turn(kind="server_question", text=question.text, options=question.options, at=self.clock())
             answer = await self.own_answer(asked, question)
             if answer is None:
-                outcome, turns = await self._route(outcome, question, location, pending, asked), [asked_turn]
+                outcome, turns = self._route(outcome, question, pending, asked), [asked_turn]
                 break
             answer_turn = Turn(kind="mission_answer", text=answer, at=self.clock())
             await self.store.note_turns(pending.digest, [asked_turn, answer_turn])
@@ -251,6 +252,8 @@ class Federating(Meanwhile):
             outcome = await self.run(reply)
         if isinstance(outcome, Delivered):
             return outcome
+        if not outcome.failed and await self._must_tell(outcome, waits_of(record), pending, asked):
+            changes.update(tell=str(pending.decision["granted_by"]), now=self.clock())
         failures = record.failures + 1 if outcome.failed else 0
         if failures >= _MAX_FAILURES:
             raise AsUnreachable("The access server stopped answering. Ask again later with a fresh resource token.")
@@ -266,21 +269,33 @@ class Federating(Meanwhile):
             changes.update(location=outcome.location, tokens=None)
         return outcome
 
-    async def _route(
-        self, waiting: Waiting, question: Question, location: str, pending: Pending, asked: Asked
-    ) -> Waiting:
-        """Who is to answer: the agent if it takes questions, else the person, if they can be had."""
+    def _route(self, waiting: Waiting, question: Question, pending: Pending, asked: Asked) -> Waiting:
+        """Who is to answer: the agent if it takes questions, else the person."""
         at_page = not pending.decision.get("remembered")
         agent_from = None
         if CLARIFICATION in asked.capabilities:
             agent_from = self.clock() + self.person_first_s if at_page else 0.0
-        elif not at_page and INTERACTION not in asked.capabilities:
-            await self._give_up(asked, location)
-            raise Denied(
-                "The access server asks a question. The agent declared no clarification capability, and cannot send "
-                "the person to where they could answer."
-            )
         return msgspec.structs.replace(waiting, question=msgspec.structs.replace(question, agent_from=agent_from))
+
+    async def _must_tell(self, waiting: Waiting, before: Waiting, pending: Pending, asked: Asked) -> bool:
+        """Whether the person is wanted, is not on a page, and nobody but this server can bring them to one.
+
+        Raises `UserUnreachable`, having withdrawn the request, when it cannot either: then no party reaches them.
+        """
+        question = waiting.question
+        persons = question is not None and question.open and question.agent_from is None
+        if not persons and waiting.interaction_url is None:
+            return False
+        if not pending.decision.get("remembered") or INTERACTION in asked.capabilities:
+            return False
+        if not await self.store.reaches(str(pending.decision["granted_by"])):
+            if waiting.location is not None:
+                await self._give_up(asked, waiting.location)
+            raise UserUnreachable(
+                "The access server needs the person. This server cannot reach them, and the agent cannot send them to "
+                "a URL: one that can says so with capabilities: interaction."
+            )
+        return (question, waiting.interaction_url) != (before.question, before.interaction_url)
 
     async def _give_up(self, asked: Asked, location: str) -> None:
         try:

@@ -7,7 +7,6 @@ from typing import Any
 
 from ..deferred.machine import State
 from ..deferred.pending import Pending, accepted_response
-from ..errors import UserUnreachable
 from ..http import Response
 from ..messages.codes import code_digest, derived_code, derived_handle
 from ..messages.requirement import APPROVAL, CLARIFICATION, INTERACTION, Requirement
@@ -36,7 +35,7 @@ class Meanwhile(ServerQuestions):
         return with_parameters(waits.interaction_url, code=waits.interaction_code or "", callback=here)
 
     async def waiting_response(self, record: Federation, pending: Pending, asked: Asked, url: str) -> Response:
-        """The `202` of a request that is with the access server. Raises `UserUnreachable`."""
+        """The `202` of a request that is with the access server."""
         waits, now = waits_of(record), self.clock()
         question = waits.question if waits.question is not None and waits.question.open else None
         requirement, body, status = None, dict[str, Any](), "pending"
@@ -52,7 +51,7 @@ class Meanwhile(ServerQuestions):
             if not pending.decision.get("remembered"):
                 status = "interacting"  # The person is on this server's page, which asks them or sends them on.
             elif INTERACTION not in asked.capabilities:
-                raise UserUnreachable("The access server needs the person, and the agent cannot send them to a URL.")
+                requirement = Requirement(APPROVAL)  # This server has told the person.
             elif question is not None:
                 requirement = await self._question_page(record, pending, url.rpartition("/")[2])
             else:

@@ -11,9 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..deferred.pending import Pending
+from ..errors import NotFound
 from ..notifying import Message, NotificationStore, Notifier, Teller
 from .asked import AUTH_TOKEN, PERSON_TOKEN, Asked
-from .core import PersonServerCore
+from .meanwhile import Meanwhile
+from .questions import is_open, waits_of
 
 __all__ = ["notifier_of", "teller_of"]
 
@@ -21,14 +23,17 @@ __all__ = ["notifier_of", "teller_of"]
 _TOPIC = 32
 
 
-def teller_of(server: PersonServerCore) -> Teller:
+def teller_of(server: Meanwhile) -> Teller:
     """What to say of a request that waits at `server`."""
 
     async def tell(digest: str, person_id: str) -> Message:
         request = await server.store.request_for(digest, person_id=person_id, now=server.clock())
+        text = _asks(request.pending)
+        if not request.pending.waiting:
+            text = await _wanted_there(server, request.pending)
         return Message(
             f"Somebody asks you at {_host(server.issuer)}",
-            _asks(request.pending),
+            text,
             f"{server.issuer}/requests/{digest}",
             digest[:_TOPIC],
         )
@@ -37,11 +42,20 @@ def teller_of(server: PersonServerCore) -> Teller:
 
 
 def notifier_of(
-    server: PersonServerCore, store: NotificationStore, *, others: Sequence[Teller] = (), **settings: Any
+    server: Meanwhile, store: NotificationStore, *, others: Sequence[Teller] = (), **settings: Any
 ) -> Notifier:
     """The notifier of `server`, and of the `others` in the same database; `settings` are more of `Notifier`'s."""
     tellers = (teller_of(server), *others)
     return Notifier(store, tellers, issuer=server.issuer, wire=server.wire, dev=server.dev, **settings)
+
+
+async def _wanted_there(server: Meanwhile, pending: Pending) -> str:
+    """Of a request that the person allowed earlier, while its access server wants them. Raises `NotFound`."""
+    record = await server.store.federation(pending.digest)
+    if record is None or not (is_open(record) or waits_of(record).interaction_url is not None):
+        raise NotFound("The access server does not wait for the person any more.")
+    asked = Asked.of(pending.request)
+    return f"{_host(record.access_server)} needs you before {_host(asked.agent.iss)} may use {_host(asked.resource)}."
 
 
 def _asks(pending: Pending) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy import and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..deferred.machine import WAITING
+from ..deferred.machine import WAITING, State
 from ..errors import InvalidCode, NotFound, RateLimited
 from .approval_states import ApprovalState
 from .approval_tables import approvals
@@ -21,7 +21,7 @@ from .database import Database, from_json, to_json
 from .notification_records import Due, Preferences, Subscription
 from .notification_tables import notification_outbox, notification_preferences, notification_subscriptions
 from .pending import pending_table
-from .person_tables import person_secrets
+from .person_tables import federations, person_secrets
 from .rows import insert_once, key_of
 
 __all__ = ["MAX_SUBSCRIPTIONS", "SQLNotifications", "announce"]
@@ -176,11 +176,18 @@ class SQLNotifications:
                 pending_table.c.state.in_(_WAITING),
                 pending_table.c.expires_at > now,
             )
+            # One that the person allowed earlier, and for which the access server needs them now.
+            granted_waits = exists().where(
+                pending_table.c.digest == outbox.c.digest,
+                pending_table.c.state == str(State.GRANTED),
+                pending_table.c.expires_at > now,
+                federations.c.digest == outbox.c.digest,
+            )
             # An approval is put into the outbox by its id.
             approval_waits = exists().where(
                 approvals.c.id == outbox.c.digest, approvals.c.state == str(ApprovalState.WAITING)
             )
-            over = ~or_(request_waits, approval_waits)
+            over = ~or_(request_waits, granted_waits, approval_waits)
             free = and_(outbox.c.due_at <= now, outbox.c.lease_until <= now)
             await connection.execute(delete(outbox).where(free, over))
             rows = (

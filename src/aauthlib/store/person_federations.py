@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..deferred.machine import Event
 from .database import Database, from_json, to_json
+from .notifications import announce
 from .pending import advance
 from .person_conversations import Turn
 from .person_mission_log import active_mission, add_entry
@@ -139,8 +140,13 @@ class SQLFederations:
                 update(federations).where(federations.c.digest == digest).values(location=location, tokens=None)
             )
 
-    async def save_federation(self, digest: str, *, turns: Sequence[Turn] = (), **changes: Any) -> None:
-        """Give the turn back and keep what came of it: fields of `Federation`, and what was said."""
+    async def save_federation(
+        self, digest: str, *, turns: Sequence[Turn] = (), tell: str | None = None, now: float = 0.0, **changes: Any
+    ) -> None:
+        """Give the turn back and keep what came of it: fields of `Federation`, and what was said.
+
+        `tell` is a person who is told at `now` (Unix seconds) that the request waits for them.
+        """
         for name in ("tokens", "waits_for"):
             if changes.get(name) is not None:
                 changes[name] = to_json(dict(changes[name]))
@@ -150,6 +156,8 @@ class SQLFederations:
             await connection.execute(
                 update(federations).where(federations.c.digest == digest).values(lease_until=0.0, **changes)
             )
+            if tell is not None:
+                await announce(connection, tell, digest, now=now)
 
     async def grant_remembered(self, digest: str, *, person_id: str, scopes: Sequence[str], now: float) -> None:
         """Grant a request on consent the person gave before, so that only the access server is left to decide."""
