@@ -25,6 +25,7 @@ from starlette.routing import Mount
 from starlette.routing import Route as StarletteRoute
 from starlette.staticfiles import StaticFiles
 
+from aauthlib.access import CallablePolicy, Decision, Facts
 from aauthlib.agent import AsyncAgent, SelfIssued
 from aauthlib.cli.serving import Running, free_port, serve_all
 from aauthlib.discovery import Directory, TransportError
@@ -36,11 +37,13 @@ from aauthlib.provider.selfpublished import publish
 from aauthlib.resource import MemoryResourceStore, Policy, Resource, Route, authorized, person
 from aauthlib.tokens import AgentToken
 from aauthlib.transport import AsyncTransport, AsyncWire
+from aauthlib.web.access import AccessApp, build_access_app
 from aauthlib.web.resource import AAuthMiddleware
 
 AP = "https://ap.example"
 RS = "https://rs.example"
 PS = "https://ps.example"
+AS = "https://as.example"
 AGENT = "aauth:Helper@ap.example"
 SCOPES = {"data.read": "Read the data.", "data.write": "Change the data."}
 
@@ -145,7 +148,10 @@ class World:
         await self.serve(AP, Starlette(routes=[Mount("/", StaticFiles(directory=self.directory))]))
 
     async def serve_resource(self, **options: Any) -> Resource:
-        """Our resource: `/me` asks for a person, `/data` for `data.read`, and to change it for `data.write`."""
+        """Our resource: `/me` asks for a person, `/data` for `data.read`, and to change it for `data.write`.
+
+        A POST to `/data` is held until there is a grant for `data.read`.
+        """
         resource = Resource(
             issuer=RS,
             wire=self.wire(),
@@ -161,10 +167,29 @@ class World:
                 Route("GET", "/data", authorized("data.read")),
                 Route("PUT", "/data", authorized("data.write")),
                 Route("GET", "/mail", authorized("data.read", "email")),
+                Route("POST", "/data", authorized("data.read", delivery="202")),
             ]
         )
         await self.serve(RS, AAuthMiddleware(_data(), resource, policy))
         return resource
+
+    async def serve_access_server(self, policy: Callable[[Facts], Decision], **options: Any) -> AccessApp:
+        """Our access server, whose person there is who types their name."""
+
+        async def sign_in(username: str, password: str) -> str | None:
+            return username or None
+
+        app = await build_access_app(
+            f"sqlite:///{self.directory / 'access.db'}",
+            AS,
+            CallablePolicy(policy),
+            wire=self.wire(),
+            sign_in=sign_in,
+            **options,
+        )
+        self.stack.push_async_callback(app.aclose)
+        await self.serve(AS, app)
+        return app
 
     def agent(self, *, ps: str | None = PS, **options: Any) -> AsyncAgent:
         """Our agent. Whom it would direct where is kept in `directed`, unless `on_interaction` is given."""
@@ -197,7 +222,7 @@ async def open_world(directory: Path) -> AsyncIterator[World]:
     """Our agent provider, running; everything else as tests ask for it."""
     async with AsyncExitStack() as stack:
         world = World(Names(), stack, directory)
-        for identifier in (AP, RS, PS):
+        for identifier in (AP, RS, PS, AS):
             world.names.port(identifier)
         await world.serve_provider()
         yield world
@@ -253,7 +278,7 @@ def _data() -> Starlette:
     return Starlette(
         routes=[
             StarletteRoute("/me", who),
-            StarletteRoute("/data", data, methods=["GET", "PUT"]),
+            StarletteRoute("/data", data, methods=["GET", "PUT", "POST"]),
             StarletteRoute("/mail", data),
         ]
     )
