@@ -349,7 +349,7 @@ async def call(
     await app(scope, receive, send)
     assert sent[0]["type"] == "http.response.start"
     headers = Fields((name.decode("latin-1"), value.decode("latin-1")) for name, value in sent[0]["headers"])
-    return Response(sent[0]["status"], headers, b"".join(message["body"] for message in sent[1:]))
+    return Response(sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:]))
 
 
 def requirement_of(response: Response) -> str | None:

@@ -26,7 +26,7 @@ from ..web.asgi import MAX_BODY_BYTES, BodyTooLarge
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["ENVIRON_KEY", "SignatureMiddleware"]
+__all__ = ["ENVIRON_KEY", "SignatureMiddleware", "answer", "header_fields", "raw_target", "read_input"]
 
 ENVIRON_KEY = "aauth.signature"
 _MAX_LENGTH_DIGITS = 15
@@ -58,7 +58,7 @@ class SignatureMiddleware:
             request = _request(environ, self._origin, self._max_body_bytes)
             verified = None if self._optional and not is_signed(request) else self._verify(request)
         except AAuthError as error:
-            return _answer(error_response(error), start_response)
+            return answer(error_response(error), start_response)
         body = {"wsgi.input": BytesIO(request.body), "CONTENT_LENGTH": str(len(request.body))}
         return self.app({**environ, **body, ENVIRON_KEY: verified}, start_response)
 
@@ -75,13 +75,14 @@ class SignatureMiddleware:
 def _request(environ: WSGIEnvironment, origin: str, max_body_bytes: int) -> Request:
     return Request(
         environ["REQUEST_METHOD"],
-        origin + _target(environ),
-        Fields(_fields(environ)),
-        _body(environ, max_body_bytes),
+        origin + raw_target(environ),
+        Fields(header_fields(environ)),
+        read_input(environ, max_body_bytes),
     )
 
 
-def _target(environ: WSGIEnvironment) -> str:
+def raw_target(environ: WSGIEnvironment) -> str:
+    """The request target as sent, where the server keeps it, else encoded again from what it was decoded to."""
     for name in _RAW_TARGETS:
         raw = environ.get(name)
         if isinstance(raw, str) and raw.startswith("/") and raw.isascii():
@@ -92,7 +93,8 @@ def _target(environ: WSGIEnvironment) -> str:
     return f"{encoded or '/'}?{query}" if query else encoded or "/"
 
 
-def _fields(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
+def header_fields(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
+    """The header fields, as far as WSGI hands them on."""
     for name, value in environ.items():
         if name.startswith("HTTP_"):
             yield name[5:].replace("_", "-"), value
@@ -100,7 +102,8 @@ def _fields(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
             yield name.replace("_", "-"), value
 
 
-def _body(environ: WSGIEnvironment, max_body_bytes: int) -> bytes:
+def read_input(environ: WSGIEnvironment, max_body_bytes: int) -> bytes:
+    """The whole body. Raises `BodyTooLarge`, and `InvalidRequest` for a length that is no number."""
     stated = environ.get("CONTENT_LENGTH") or ""
     if stated and not (stated.isascii() and stated.isdigit() and len(stated) <= _MAX_LENGTH_DIGITS):
         raise InvalidRequest("Content-Length must be a number.")
@@ -115,7 +118,8 @@ def _body(environ: WSGIEnvironment, max_body_bytes: int) -> bytes:
     return body
 
 
-def _answer(response: Response, start_response: StartResponse) -> Iterable[bytes]:
+def answer(response: Response, start_response: StartResponse) -> Iterable[bytes]:
+    """Send a response whose body is complete."""
     status = f"{response.status} {HTTPStatus(response.status).phrase}"
     start_response(status, [*response.headers, ("content-length", str(len(response.body)))])
     return [response.body]
