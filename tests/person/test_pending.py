@@ -76,15 +76,19 @@ async def test_an_unsigned_poll_is_refused(world: World) -> None:
 
 
 @pytest.mark.spec("#pending-url-security")
-async def test_an_agent_that_rotated_its_key_may_still_poll(world: World) -> None:
+async def test_an_agent_that_rotated_its_key_may_still_poll_and_gets_nothing_for_another_key(world: World) -> None:
     agent = world.agent()
     first_key = agent.key
     response = await agent.ask_person_token()
-    await approve(world, response)
     agent.key = SigningKey.generate()
     agent.renew()
-    token: PersonToken = await world.verified((await agent.poll(response)).json()["person_token"], PersonToken)
-    assert token.cnf.thumbprint == first_key.thumbprint, "bound to the key that the request proved"
+    assert (await agent.poll(response)).status == 202
+    await approve(world, response)
+    with pytest.raises(errors.Expired, match="another key"):
+        await agent.poll(response)
+    again = await agent.ask_person_token()
+    token: PersonToken = await world.verified(again.json()["person_token"], PersonToken)
+    assert token.cnf.thumbprint == agent.key.thumbprint != first_key.thumbprint
 
 
 @pytest.mark.spec("#pending-response")

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from ..deferred.polling import DEFAULT_POLL_INTERVAL_S
 from ..effects import Direct, FindMetadata, Flow, Sleep
 from ..errors import AAuthError, MissionTerminated
 from ..http import Fields, Request, Response
@@ -22,6 +23,7 @@ from .context import AgentContext, GrantPreferences, OpenRequests
 from .credentials import Credential
 from .deferral import follow_through, refuse_direct
 from .errors import ChallengeInvalid, ChallengeUnmet
+from .patience import Patience
 
 __all__ = ["ACCEPT_JSON", "Asking", "json_post", "read_answer"]
 
@@ -43,6 +45,7 @@ class Asking:
         self._agent, self._open = agent, open_requests
         self._preferences = preferences if preferences is not None else agent.preferences
         self._upstream = agent.speaker.upstream
+        self.patience = Patience(agent.clock, agent.poll)
 
     def _person_server(self, what: str) -> Flow[tuple[Credential, str, PersonServerMetadata]]:
         """The agent's own credential, its person server and that server's metadata; `what` is wanted of it.
@@ -71,10 +74,15 @@ class Asking:
         document = yield FindMetadata(ps, PERSON_DWK)
         return read_metadata(PersonServerMetadata, document, issuer=ps, dev=self._agent.dev)
 
-    def _post(self, endpoint: str, body: bytes) -> Flow[Response]:
-        """Send a request and see it through to its terminal answer, which is returned when it is `200`."""
+    def _post(self, endpoint: str, body: bytes, *, wait_for: str = "an answer") -> Flow[Response]:
+        """Send a request and see it through to its terminal answer, which is returned when it is `200`.
+
+        The wait for what is decided goes on where it was asked for before and the answer was `expired`.
+        """
         dialogue = ServerDialogue(self._agent.speaker, endpoint)
-        response = yield from self._send(dialogue, Request("POST", endpoint, _JSON, body))
+        since = self.patience.begin(wait_for)
+        ends = since + self._agent.poll.deadline_s
+        response = yield from self._send(dialogue, Request("POST", endpoint, _JSON, body), until=ends)
         if response.status == 202:
             response = yield from follow_through(
                 response,
@@ -85,9 +93,11 @@ class Asking:
                 digest=None,
                 open_requests=self._open,
                 at_person_server=True,
+                since=since,
             )
         if response.status != 200:
             raise self._refusal(response)
+        self.patience.end(wait_for)
         return response
 
     def _refusal(self, response: Response) -> AAuthError:
@@ -99,16 +109,29 @@ class Asking:
         return error
 
     def _send(
-        self, dialogue: ServerDialogue, request: Request, *, patient_with: tuple[int, ...] = (503,)
+        self,
+        dialogue: ServerDialogue,
+        request: Request,
+        *,
+        patient_with: tuple[int, ...] = (503,),
+        until: float | None = None,
     ) -> Flow[Response]:
-        """Send one request; again, after a pause, while the status is one of `patient_with`."""
+        """Send one request; again, after the pause it asks for, while the status is one of `patient_with`.
+
+        That ends at `until` (Unix seconds), or else after a few times, of a minute at most.
+        """
         response = yield from dialogue.send(request)
-        for _ in range(_MAX_BACK_OFFS):
-            if response.status not in patient_with:
+        tried = 1
+        while response.status in patient_with:
+            pause = parse_retry_after(response.headers, now=self._agent.clock(), default_s=DEFAULT_POLL_INTERVAL_S)
+            pause = max(pause, 1.0)
+            if until is None:
+                pause = min(pause, _MAX_BACK_OFF_S)
+            if tried > _MAX_BACK_OFFS if until is None else self._agent.clock() + pause > until:
                 break
-            pause = parse_retry_after(response.headers, now=self._agent.clock(), default_s=5.0)
-            yield Sleep(min(max(pause, 1.0), _MAX_BACK_OFF_S))
+            yield Sleep(pause)
             response = yield from dialogue.send(request)
+            tried += 1
         return response
 
     def _direct(self, direct: Direct) -> Flow[None]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ..deferred.polling import NotInTime
 from ..effects import FindMetadata, Flow
 from ..errors import AAuthError, Abandoned, Denied, Expired, Revoked
 from ..http import Fields, Request
@@ -74,14 +75,20 @@ def authorize(
         ceiling=Level.PERSON,
         floor=Level.PERSON,
     )
-    response = yield from talk.run()
-    if response.status != 200:
-        raise error_of(response)
-    document = _object(response.body)
-    text = document.get("resource_token")
-    if not isinstance(text, str):
-        return None
-    return (yield from talk.redeem(Requirement(AUTH_TOKEN, text), response))
+    while True:
+        response = yield from talk.run()
+        if response.status != 200:
+            raise error_of(response)
+        document = _object(response.body)
+        text = document.get("resource_token")
+        if not isinstance(text, str):
+            return None
+        try:
+            return (yield from talk.redeem(Requirement(AUTH_TOKEN, text), response))
+        except NotInTime:
+            raise
+        except Expired as error:
+            yield from talk.ask_anew(error)
 
 
 def renew(

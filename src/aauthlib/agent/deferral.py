@@ -27,6 +27,7 @@ __all__ = ["check_interaction", "follow_through", "refuse_direct"]
 _SHORTEST_ROUND_S = 1.0
 _MAX_LOST_POLLS = 3
 _LOST_POLL_PAUSE_S = 5.0
+_LONGEST_PAUSE_S = 60.0
 
 
 class Deliver(Protocol):
@@ -69,12 +70,14 @@ def follow_through(
     digest: Callable[[Response], Flow[Response]] | None,
     open_requests: OpenRequests,
     at_person_server: bool,
+    since: float | None = None,
 ) -> Flow[Response]:
     """Follow `first`, a `202` to a request to `url`, and return the response that ends the wait.
 
     `deliver` signs and sends; `direct` gets the person to a URL; `digest` meets a requirement of the server's own in a
-    `202` and returns the response without it. Raises what they raise, `UnsupportedRequirement`, `Expired` at the
-    deadline, `ChallengeInvalid` for a `202` that breaks the protocol.
+    `202` and returns the response without it. `since` is when the wait for this decision began, Unix seconds. Raises
+    what they raise, `UnsupportedRequirement`, `NotInTime` at the deadline, `ChallengeInvalid` for a `202` that breaks
+    the protocol.
     """
     location: list[str] = []
 
@@ -90,7 +93,9 @@ def follow_through(
         policy=agent.poll,
         on_open=opened,
         on_close=open_requests.closed,
+        since=since,
     )
+    ends = (agent.clock() if since is None else since) + agent.poll.deadline_s
     try:
         effect = next(flow)
         if digest is not None:
@@ -99,7 +104,7 @@ def follow_through(
             answer: object = None
             match effect:
                 case Send():
-                    answer = yield from _round(effect, agent, deliver, digest)
+                    answer = yield from _round(effect, agent, deliver, digest, ends)
                 case Direct():
                     check_interaction(effect, dev=agent.dev)
                     yield from direct(effect)
@@ -115,9 +120,17 @@ def follow_through(
 
 
 def _round(
-    effect: Send, agent: AgentContext, deliver: Deliver, digest: Callable[[Response], Flow[Response]] | None
+    effect: Send,
+    agent: AgentContext,
+    deliver: Deliver,
+    digest: Callable[[Response], Flow[Response]] | None,
+    ends: float,
 ) -> Flow[Response]:
-    """One request of the poll, with the pause that keeps a server which never waits from being hammered."""
+    """One request of the poll, with the pause that keeps a server which never waits from being hammered.
+
+    A poll that is lost is sent again. Somebody who sits before the agent is soon told that a server is down; an agent
+    alone has until `ends`, since whoever decides for it may take hours, and servers are restarted meanwhile.
+    """
     began = agent.clock()
     lost = 0
     response: Response | None = None
@@ -126,9 +139,13 @@ def _round(
             response = yield from deliver(effect.request, timeout_s=effect.timeout_s)
         except TransportError:
             lost += 1
-            if effect.request.method != "GET" or lost > _MAX_LOST_POLLS:
+            alone = "interaction" not in agent.speaker.capabilities
+            pause = min(_LOST_POLL_PAUSE_S * 2 ** (lost - _MAX_LOST_POLLS), _LONGEST_PAUSE_S) if alone else 0.0
+            pause = max(pause, _LOST_POLL_PAUSE_S)
+            given_up = agent.clock() + pause > ends if alone else lost > _MAX_LOST_POLLS
+            if effect.request.method != "GET" or given_up:
                 raise
-            yield Sleep(_LOST_POLL_PAUSE_S)
+            yield Sleep(pause)
     if response.status == 202:
         if digest is not None:
             response = yield from digest(response)

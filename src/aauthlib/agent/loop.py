@@ -8,10 +8,11 @@ a requirement that comes back although it was met ends the exchange.
 
 from __future__ import annotations
 
-from ..deferred.polling import UnsupportedRequirement
+from ..deferred.polling import NotInTime, UnsupportedRequirement
 from ..effects import Direct, Flow, Report
 from ..errors import (
     AAuthError,
+    Expired,
     ExpiredPresentedToken,
     ExpiredResourceToken,
     InvalidRequest,
@@ -38,6 +39,9 @@ from .sending import Attempt, ResourceSend, resource_of, sign_request, unsigned
 __all__ = ["Exchange", "exchange"]
 
 _WHILE_RELAYED_S = 5
+#: What a pending URL answers whose request is over.
+_LAPSED = frozenset({404, 408, 410})
+_MAX_LAPSES = 5
 
 
 def exchange(
@@ -99,13 +103,30 @@ class Exchange:
         self._retried: set[str] = set()
         self._redeemed: set[str] = set()
         """Resource tokens that were redeemed, as they came."""
+        self._held = False
+        """Whether the resource holds the invocation until an auth token is presented."""
+        self._presented = 0
+        """How often what it holds was polled with that."""
         self._relay: Relay | None = None
 
     def run(self) -> Flow[Response]:
         """As `exchange`."""
-        response = yield from self._send(self.request)
-        if not is_deferred(response):
-            return response
+        for _ in range(_MAX_LAPSES):
+            response = yield from self._send(self.request)
+            if not is_deferred(response):
+                return response
+            ended = yield from self._follow(response)
+            if not (ended.status in _LAPSED and self._held and self._presented <= 1):
+                break
+            # The person took longer than the resource holds an invocation. It was not carried out, since no auth token
+            # was presented for it before: it is made again.
+            self._held, self._presented, self._round_trips, self._last_met = False, 0, 0, None
+        # A resource that manages authorization itself may end with a session token instead of the answer
+        # (#resource-managed-auth): the request is then made again, once, presenting it.
+        return (yield from self._send(self.request)) if is_session_grant(ended) else ended
+
+    def _follow(self, response: Response) -> Flow[Response]:
+        """Wait for what a `202` of the resource's ends in."""
         try:
             ended = yield from follow_through(
                 response,
@@ -121,9 +142,7 @@ class Exchange:
             yield from self._end_relay()
             raise
         yield from self._end_relay()
-        # A resource that manages authorization itself may end with a session token instead of the answer
-        # (#resource-managed-auth): the request is then made again, once, presenting it.
-        return (yield from self._send(self.request)) if is_session_grant(ended) else ended
+        return ended
 
     # ------------------------------------------------------------------ sending
 
@@ -133,6 +152,7 @@ class Exchange:
         if self._relay is not None and self._relay.waits and request.method == "GET":
             # Not held for long: the agent may have to send the person itself.
             request = request.with_headers(prefer=f"wait={_WHILE_RELAYED_S}")
+        self._presented += bool(self._redeemed)
         response = yield from self._send(request, timeout_s=timeout_s)
         if self._relay is not None and response.status == 202:
             yield from self._relay.poll()
@@ -292,6 +312,13 @@ class Exchange:
                 # A fresh resource token is to be had by calling the resource again.
                 self._retry_or_raise("resource token", error)
                 return
+            except NotInTime:
+                raise
+            except Expired as error:
+                # It may have been decided, after what it was asked with had expired: the same, from the top of the
+                # chain (#resource-token-structure, #polling-error-codes).
+                yield from self.ask_anew(error)
+                return
             self._redeemed.add(resource_token.raw)
             self._selection.fresh.add(token.jti)
             if self._selection.bound_to_current_key(token):
@@ -308,6 +335,12 @@ class Exchange:
             self.memory.auth_token = token
         return token
 
+    def ask_anew(self, error: Expired) -> Flow[None]:
+        """Begin anew with a request that the person server let expire, if there is time; raise `error` otherwise."""
+        yield from self._person_server.ask_anew(AUTH_TOKEN, error)
+        self._round_trips, self._last_met = 0, None
+        self._retried.clear()
+
     def _retry_or_raise(self, what: str, error: AAuthError) -> None:
         if what in self._retried:
             raise error
@@ -321,6 +354,7 @@ class Exchange:
         requirement = requirement_of(response, self.resource) if response.status == 202 else None
         if requirement is None or requirement.value != AUTH_TOKEN:
             return response
+        self._held = True
         stripped = Response(response.status, response.headers.with_(aauth_requirement=None), response.body)
         if requirement.resource_token is not None and requirement.resource_token in self._redeemed:
             return stripped

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from ..deferred.polling import NotInTime
 from ..effects import Direct, Flow, Report
-from ..errors import AAuthError, InteractionUnavailable, InvalidIdentifier, TokenInvalid, UserUnreachable
+from ..errors import AAuthError, Expired, InteractionUnavailable, InvalidIdentifier, TokenInvalid, UserUnreachable
 from ..identifiers import server_identifier
 from ..keys import PublicKey
 from ..messages.bodies import (
@@ -23,6 +24,7 @@ from ..messages.bodies import (
     RequestContext,
 )
 from ..messages.problems import error_of
+from ..messages.requirement import AUTH_TOKEN, PERSON_TOKEN
 from ..tokens import AgentToken, AuthToken, PersonToken, ResourceToken
 from ..tokens.checks import check_auth_token_response
 from .asking import Asking, json_post, read_answer
@@ -42,7 +44,8 @@ class PersonServerClient(Asking):
     def person_token(self, resource: str) -> Flow[PersonToken]:
         """Get a person token for `resource` (a server identifier), verified.
 
-        Raises `ChallengeUnmet` without a person server, the server's own refusal (`Denied`, `UserUnreachable`, ...),
+        A request that the server lets expire is made anew, with a fresh agent token, within the one wait. Raises
+        `ChallengeUnmet` without a person server, the server's own refusal (`Denied`, `UserUnreachable`, ...),
         `ChallengeInvalid` when the token is not the one asked for.
         """
         try:
@@ -51,12 +54,31 @@ class PersonServerClient(Asking):
             raise ChallengeUnmet(
                 f"No person token can be had for {resource}: {error.detail} Call the resource by its own identifier."
             ) from error
+        while True:
+            try:
+                return (yield from self._ask_person_token(resource))
+            except NotInTime:
+                raise
+            except Expired as error:
+                yield from self.ask_anew(PERSON_TOKEN, error)
+
+    def ask_anew(self, what: str, error: Expired) -> Flow[None]:
+        """Return when it is worth asking anew for what the server let expire; raise `error` otherwise.
+
+        Down a chain it is not: what expired is the upstream token (#call-chaining).
+        """
+        if self._upstream is not None:
+            raise error
+        self.patience.again(what, error)
+        yield Report("expired", {"asks": what, "detail": error.detail})
+
+    def _ask_person_token(self, resource: str) -> Flow[PersonToken]:
         own, ps, metadata = yield from self._person_server("a person token")
         mission = self._preferences.mission_s256
         # An upstream token carries its mission itself; an intermediary sends none of its own.
         named = mission if self._upstream is None else None
         body = self._body(PersonTokenRequest, own, resource=resource, mission_s256=named)
-        response = yield from self._post(metadata.person_token_endpoint, body)
+        response = yield from self._post(metadata.person_token_endpoint, body, wait_for=PERSON_TOKEN)
         text = read_answer(PersonTokenResponse, response, ps).person_token
         token = yield from self._verified(text, PersonToken, ps)
         key = _key(own)
@@ -77,7 +99,8 @@ class PersonServerClient(Asking):
     ) -> Flow[AuthToken]:
         """Redeem a verified resource token for an auth token (#auth-token-response-verification).
 
-        `presented` is the token the resource saw. Raises as `person_token` does.
+        `presented` is the token the resource saw. Raises as `person_token` does, and `Expired` where the server let the
+        request expire: the resource has to be asked for a fresh resource token first (`ask_anew`).
         """
         own, ps, metadata = yield from self._person_server("an auth token")
         body = self._body(
@@ -87,7 +110,7 @@ class PersonServerClient(Asking):
             presented_token=presented.raw,
             **({"login_hint": resource_token.login_hint} if resource_token.login_hint is not None else {}),
         )
-        response = yield from self._post(metadata.auth_token_endpoint, body)
+        response = yield from self._post(metadata.auth_token_endpoint, body, wait_for=AUTH_TOKEN)
         text = read_answer(AuthTokenResponse, response, ps).auth_token
         token = yield from self._verified(text, AuthToken, ps)
         try:

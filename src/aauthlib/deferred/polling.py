@@ -18,7 +18,7 @@ from ..messages.problems import error_of
 from ..messages.requirement import APPROVAL, CLARIFICATION, INTERACTION, Requirement
 from .machine import POLLING, Action
 
-__all__ = ["DEFAULT_POLL_INTERVAL_S", "PollPolicy", "UnsupportedRequirement", "follow", "withdraw"]
+__all__ = ["DEFAULT_POLL_INTERVAL_S", "NotInTime", "PollPolicy", "UnsupportedRequirement", "follow", "withdraw"]
 
 DEFAULT_POLL_INTERVAL_S = 5.0
 _SLOW_DOWN_S = 5.0
@@ -37,13 +37,17 @@ class UnsupportedRequirement(AAuthError):
         self.requirement = requirement
 
 
+class NotInTime(Expired):
+    """The client's own wait is over; the server may still decide."""
+
+
 class PollPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How long and how patiently to poll. Seconds."""
 
     wait_s: int = 45
     """Sent as `Prefer: wait`."""
     deadline_s: float = 900.0
-    """After which the client gives up (`Expired`) and withdraws the request."""
+    """After which the client gives up (`NotInTime`) and withdraws the request."""
 
 
 def follow(
@@ -55,18 +59,20 @@ def follow(
     policy: PollPolicy,
     on_open: Callable[[str], None] = lambda url: None,
     on_close: Callable[[str], None] = lambda url: None,
+    since: float | None = None,
     unknown_requirement_ok: bool = False,
 ) -> Flow[Response]:
     """Follow a `202` until a response that is not `202`, and return that response, whatever it says.
 
     `url` is what was requested; the `Location` must be on its origin. `sign` signs each poll as it is sent. `on_open`
-    and `on_close` tell the application which pending URL it may withdraw (DELETE) if it stops.
+    and `on_close` tell the application which pending URL it may withdraw (DELETE) if it stops. The deadline is reckoned
+    from `since` (Unix seconds), where the wait for the decision began before this request; from now otherwise.
 
     Yields `Send`, `Sleep`, `Direct` (once, when the person is needed), `Answer` (a clarification) and `Report`. Raises
-    `UnsupportedRequirement` for one that cannot be met, `Expired` at the deadline, and `AAuthError` for a `202` that
+    `UnsupportedRequirement` for one that cannot be met, `NotInTime` at the deadline, and `AAuthError` for a `202` that
     breaks the protocol.
     """
-    started = clock()
+    started = clock() if since is None else since
     location = _location(first, url)
     on_open(location)
     response, extra_s, directed, asked = first, 0.0, False, 0
@@ -97,7 +103,7 @@ def follow(
             retry_after_s = max(retry_after_s, _LEAST_BACK_OFF_S)
         pause = retry_after_s + min(extra_s, _MAX_EXTRA_S)
         if clock() + pause - started > policy.deadline_s:
-            raise Expired(f"No decision within {int(policy.deadline_s)} seconds; the request is withdrawn.")
+            raise NotInTime(f"No decision within {int(policy.deadline_s)} seconds; the request is withdrawn.")
         if pause > 0:
             yield Sleep(pause)
         # The server is not asked to hold an answer that would come after the deadline.

@@ -57,6 +57,10 @@ AUDIT_PATH = "/audit"
 INTERACTION_PATH = "/interaction"
 
 
+#: How long a request waits for a person who was told of it and comes when they can, in seconds.
+APPROVAL_LIFETIME_S = 86_400
+
+
 class PersonServerCore:
     """State and services shared by the person server's parts. Use `PersonServer`."""
 
@@ -73,6 +77,7 @@ class PersonServerCore:
         description: str | None = None,
         logo_uri: str | None = None,
         lifetime_s: int = DEFAULT_LIFETIME_S,
+        approval_lifetime_s: int = APPROVAL_LIFETIME_S,
         access_resources: Collection[str] = (),
         replay: ReplayCache | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
@@ -95,7 +100,7 @@ class PersonServerCore:
         self.faces = Faces(wire, dev=dev)
         self.mint = Mint(self.issuer, lambda: self.keys, clock=clock, random_bytes=random_bytes)
         self.resources_named = DistinctResources(clock=clock)
-        self.lifetime_s = lifetime_s
+        self.lifetime_s, self.approval_lifetime_s = lifetime_s, approval_lifetime_s
         #: Resources whose access server has this server's identifier too (#ps-as-collapse).
         self.access_resources = frozenset(access_resources)
         self._random_bytes = random_bytes

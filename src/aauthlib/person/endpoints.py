@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TypedDict
 
-from ..deferred.machine import State
-from ..deferred.pending import MAX_WAIT_S, Completion, Pending, accepted_response, id_digest
+from ..deferred.machine import Event, IllegalTransition, State
+from ..deferred.pending import MAX_WAIT_S, Completion, Opened, Pending, accepted_response, id_digest
 from ..errors import (
+    Expired,
     InvalidIdentifier,
     InvalidRequest,
     NotFound,
@@ -30,11 +31,12 @@ from ..messages.bodies import (
 )
 from ..messages.headers import parse_prefer_wait
 from ..store.person_records import NAMING, IssuedToken
-from ..tokens import Token
+from ..tokens import AgentToken, Token
 from ..verification import SigningServer
 from .asked import AUTH_TOKEN, PERSON_TOKEN, RELAYS, TOKENS, Asked, AskedAgent, AskedInteraction
 from .clarification import Clarifying
 from .core import owner_of
+from .earlier import StillGranted, decided_earlier, keep_decision, refuse_stale
 from .federating import StillWaiting
 from .mission_answers import answer_of
 from .mission_lookup import capped, mission_of_request, refuse_ended_mission
@@ -84,9 +86,14 @@ class TokenEndpoints(Opening, Clarifying):
         )
         person_id, consents = await self.standing_of(asked)
         await self.check_wanted_tenant(asked, person_id)
-        if person_id is not None and NAMING in consents and not prompt - {"none"}:
-            await self.remember_tokens(agent, subagent)
-            return await self._issue(asked, person_id, ())
+        if person_id is not None and not prompt - {"none"}:
+            if NAMING in consents:
+                await self.remember_tokens(agent, subagent)
+                return await self._issue(asked, person_id, ())
+            earlier = await decided_earlier(self, asked, person_id=person_id)
+            response = await self._deliver_otherwise(earlier, asked, person_id, agent, subagent)
+            if response is not None:
+                return response
         return await self.ask_person(asked, body, prompt, agent, subagent)
 
     async def auth_token(self, request: Request) -> Response:
@@ -137,10 +144,17 @@ class TokenEndpoints(Opening, Clarifying):
         await self.check_wanted_tenant(asked, person_id)
         await self.check_presented_tenant(asked, person_id)
         remembered = set(asked.scope) <= consents and not prompt - {"none"} and interaction is None
+        earlier = None
+        if person_id is not None and not remembered and not prompt - {"none"}:
+            earlier = await decided_earlier(self, asked, person_id=person_id)
         if access_server is None:
             if person_id is not None and remembered:
                 await self.remember_tokens(agent, subagent)
                 return await self._issue(asked, person_id, asked.scope)
+            if person_id is not None:
+                response = await self._deliver_otherwise(earlier, asked, person_id, agent, subagent)
+                if response is not None:
+                    return response
             return await self.ask_person(asked, body, prompt, agent, subagent)
         tokens = {
             "resource_token": body.resource_token,
@@ -149,13 +163,13 @@ class TokenEndpoints(Opening, Clarifying):
             **({"subagent_token": subagent.raw} if subagent else {}),
             **({"upstream_token": upstream.token.raw} if upstream else {}),
         }
-        if person_id is not None and remembered:
+        if person_id is not None and (remembered or earlier is not None):
             wait_s = parse_prefer_wait(request.headers, most_s=MAX_WAIT_S)
             opened = await self.open_request(asked, None, agent, subagent)
-            digest = opened.pending.digest
-            await self.start_federation(digest, asked, tokens, resource_token.exp)
-            await self.store.grant_remembered(digest, person_id=person_id, scopes=asked.scope, now=self.clock())
-            return await self._poll(opened.url.rpartition("/")[2], asked.owner, wait_s=0, at_server_s=wait_s)
+            await self.start_federation(opened.pending.digest, asked, tokens, resource_token.exp)
+            if await self._grant_otherwise(opened, asked, person_id, earlier):
+                pending_id = opened.url.rpartition("/")[2]
+                return await self._poll(pending_id, asked.owner, key=agent.cnf, wait_s=0, at_server_s=wait_s)
         opened = await self.open_for_person(asked, body, prompt, agent, subagent)
         await self.start_federation(opened.pending.digest, asked, tokens, resource_token.exp)
         return self.pending.accepted(opened)
@@ -172,18 +186,22 @@ class TokenEndpoints(Opening, Clarifying):
         if asked.relay is not None and asked.relay.hosted is not None:
             await follow_own_page(self, pending, asked, wait_s=wait_s)
             wait_s = 0
-        return await self._poll(pending_id, owner_of(agent), wait_s=wait_s, at_server_s=wait_s)
+        return await self._poll(pending_id, owner_of(agent), key=agent.cnf, wait_s=wait_s, at_server_s=wait_s)
 
-    async def _poll(self, pending_id: str, owner: str, *, wait_s: int, at_server_s: int) -> Response:
-        """Answer a poll; `at_server_s` is how long an access server may hold it in its turn."""
+    async def _poll(self, pending_id: str, owner: str, *, key: PublicKey, wait_s: int, at_server_s: int) -> Response:
+        """Answer a poll, signed with `key`; `at_server_s` is how long an access server may hold it in its turn."""
 
         async def complete(pending: Pending) -> Completion:
             asked = await self.still_stands(pending)
             if asked.kind not in TOKENS:
                 return await answer_of(self, pending, asked)
+            await refuse_stale(self, pending, asked, key=key)
             if asked.access_server is not None:
                 url = f"{self.issuer}/pending/{pending_id}"
-                return await self.complete_federated(pending, url, wait_s=at_server_s)
+                try:
+                    return await self.complete_federated(pending, url, wait_s=at_server_s)
+                except Expired as error:
+                    await keep_decision(self, pending, asked, error)
             decision = pending.decision
             return await self._mint(asked, str(decision["granted_by"]), decision["scopes"])
 
@@ -197,6 +215,8 @@ class TokenEndpoints(Opening, Clarifying):
             return await self.pending.poll(pending_id, owner=owner, wait_s=wait_s, complete=complete, waiting=waiting)
         except StillWaiting as undecided:
             return undecided.response
+        except StillGranted as kept:
+            raise kept.error from None
         except Revoked as error:
             # Where its mission ended, that is what the agent must know (#mission-status-errors).
             await refuse_ended_mission(self, await self.store.get_pending(id_digest(pending_id)))
@@ -244,6 +264,38 @@ class TokenEndpoints(Opening, Clarifying):
         if not await self.store.record_issued(completion.record, hangs_on=asked.hangs_on):
             raise Revoked("A token the request depends on was revoked, or the person disconnected the agent.")
         return completion.response
+
+    async def _deliver_otherwise(
+        self, earlier: Pending | None, asked: Asked, person_id: str, agent: AgentToken, subagent: AgentToken | None
+    ) -> Response | None:
+        """The answer by the decision on an `earlier` request for the same; `None` where there is none to be had."""
+        if earlier is None:
+            return None
+        await self.remember_tokens(agent, subagent)
+        completion = await self._mint(asked, person_id, earlier.decision["scopes"])
+        assert isinstance(completion.record, IssuedToken)
+        delivered = await self.store.deliver_otherwise(earlier.digest, completion.record, hangs_on=asked.hangs_on)
+        return completion.response if delivered else None
+
+    async def _grant_otherwise(self, opened: Opened, asked: Asked, person_id: str, earlier: Pending | None) -> bool:
+        """Grant a request that an access server decides about by what was said before: remembered, or to `earlier`.
+
+        `False` when `earlier` was delivered, revoked or withdrawn meanwhile; the request is then withdrawn.
+        """
+        try:
+            await self.store.grant_remembered(
+                opened.pending.digest,
+                person_id=person_id,
+                scopes=earlier.decision["scopes"] if earlier is not None else asked.scope,
+                now=self.clock(),
+                instead_of=earlier.digest if earlier is not None else None,
+            )
+        except IllegalTransition:
+            await self.store.advance_pending(opened.pending.digest, Event.CANCEL)
+            return False
+        if earlier is not None:
+            await self.withdraw_federated(earlier.digest, Asked.of(earlier.request))
+        return True
 
     async def _mint(self, asked: Asked, person_id: str, scopes: Collection[str]) -> Completion:
         if asked.kind == PERSON_TOKEN:

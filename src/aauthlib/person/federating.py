@@ -74,6 +74,11 @@ class Federating(Meanwhile):
             digest, access_server=str(asked.access_server), tokens=tokens, tokens_exp=tokens_exp
         )
 
+    def has_answer(self, digest: str) -> bool:
+        """Whether the access server has decided this request, and the agent has not fetched it yet."""
+        ended = self._ended.get(digest)
+        return ended is not None and not isinstance(ended, Expired)
+
     async def complete_federated(self, pending: Pending, url: str, *, wait_s: int) -> Completion:
         """The access server's auth token, if it can be had now. Raises `StillWaiting`, or what ended it."""
         asked = Asked.of(pending.request)

@@ -11,7 +11,7 @@ import msgspec
 
 from ..base64url import b64url_encode
 from ..deferred.pending import Completion, Pending
-from ..errors import Revoked
+from ..errors import Expired, Revoked
 from ..http import json_response
 from ..store.person_mission_records import COMPLETED, Mission, MissionDelivery
 from ..store.person_records import IssuedToken
@@ -56,7 +56,11 @@ async def _approved(server: PersonServerCore, pending: Pending, asked: Asked) ->
     person_id = str(decision["granted_by"])
     tenant = await server.store.tenant_of(person_id)
     for resource in decision["resources"]:
-        completion = server.mint.person_token(_for(asked, resource, mission), person_id, tenant=tenant)
+        try:
+            completion = server.mint.person_token(_for(asked, resource, mission), person_id, tenant=tenant)
+        except Expired:
+            # The agent token it was proposed with has expired; the agent asks for what it needs (#mission-approval).
+            break
         assert isinstance(completion.record, IssuedToken)
         tokens.append(completion.record)
         texts[resource] = completion.response.json()["person_token"]

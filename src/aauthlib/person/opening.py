@@ -24,7 +24,7 @@ from ..messages.requirement import APPROVAL, INTERACTION
 from ..store.person_mission_records import REVOKED
 from ..tokens import AgentToken, AuthToken, PersonToken, verify
 from ..tokens.checks import check_subagent_token
-from .asked import AUTH_TOKEN, MISSION_COMPLETION, Asked
+from .asked import AUTH_TOKEN, MISSION_COMPLETION, TOKENS, Asked
 from .core import owner_of
 from .federating import Federating
 from .limits import MAX_OPEN_PER_AGENT, MAX_OPEN_PER_PROVIDER
@@ -163,6 +163,9 @@ class Opening(Federating):
     ) -> Opened:
         """Open a pending request, and record the agent tokens it hangs on; it ends at `until` at the latest.
 
+        A person who was told, rather than sent here, has the longer time, whether the tokens of the request live so
+        long or not (`earlier`). What ends in no token does not depend on any.
+
         Raises `RateLimited` or `RevokedJWT`.
         """
         await self.tidy()
@@ -173,11 +176,16 @@ class Opening(Federating):
         if own >= MAX_OPEN_PER_AGENT or provider >= MAX_OPEN_PER_PROVIDER:
             raise RateLimited("Too many requests of this agent are open already.", retry_after_s=60)
         await self.remember_tokens(agent, subagent)
+        told = requirement == APPROVAL
+        ends = [now + (self.approval_lifetime_s if told else self.lifetime_s)]
+        if asked.kind in TOKENS and not told:
+            ends.append(asked.not_after)
+        if until is not None:
+            ends.append(until)
         return await self.pending.open(
             kind=asked.kind,
             owner=asked.owner,
             request=asked.to_request(),
             requirement=requirement,
-            # A decision after this could not be turned into a token any more.
-            lifetime_s=min(float(self.lifetime_s), asked.not_after - now, (until or asked.not_after) - now),
+            lifetime_s=min(ends) - now,
         )

@@ -41,7 +41,8 @@ class PersonServer(RevocationEndpoint, InteractionEndpoint, ConsentDesk, Mission
     ) -> PersonServer:
         """A person server with the keys in `store`, which are made on first start.
 
-        `settings` are those of `PersonServerCore`: `dev`, `name`, `description`, `logo_uri`, `lifetime_s`, `replay`.
+        `settings` are those of `PersonServerCore`: `dev`, `name`, `description`, `logo_uri`, `lifetime_s`,
+        `approval_lifetime_s`, `replay`.
         Raises `InvalidIdentifier` when `issuer` is no server identifier.
         """
         keys = await load_keys(store, clock=clock, random_bytes=random_bytes)

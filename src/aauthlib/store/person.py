@@ -20,8 +20,19 @@ from .absences import SQLAbsences
 from .approval_deciding import drop_decided, finish, join_approval, lock_approval_of
 from .approval_records import Opening
 from .approval_states import ApprovalEvent
+from .database import to_json
 from .notifications import SQLNotifications, announce
-from .pending import KEPT_AFTER_END_S, SQLPendingStore, advance, expired, insert_pending, pending_table, take_code
+from .pending import (
+    KEPT_AFTER_END_S,
+    SQLPendingStore,
+    advance,
+    expired,
+    insert_pending,
+    load,
+    pending_table,
+    take_code,
+    touch,
+)
 from .person_approvals import SQLApprovals
 from .person_bindings import SQLBindings
 from .person_conversations import RequestChanged, SQLConversations, turns, version_of
@@ -79,6 +90,8 @@ _WAITING = [str(state) for state in WAITING]
 _OPEN = [*_WAITING, str(State.GRANTED)]
 #: Clock skew granted to others before a token's record is dropped; in seconds.
 _SKEW_S = 60.0
+#: As many as an agent may have open.
+_MOST_GRANTED = 20
 _AUDIT_KEPT_S = 400 * 86_400.0
 
 
@@ -191,6 +204,32 @@ class SQLPersonStore(
                 )
             )
             return own or 0, await connection.scalar(query) or 0
+
+    async def granted_requests(self, agent: AgentId, *, kind: str, now: float) -> list[Pending]:
+        """An agent's requests that were granted and whose answer was not fetched, the oldest first."""
+        query = (
+            select(pending_table.c.digest)
+            .join(person_requests, person_requests.c.digest == pending_table.c.digest)
+            .where(
+                person_requests.c.agent_iss == agent[0],
+                person_requests.c.agent_sub == agent[1],
+                pending_table.c.kind == kind,
+                pending_table.c.state == str(State.GRANTED),
+                pending_table.c.expires_at > now,
+            )
+            .order_by(pending_table.c.created_at)
+            .limit(_MOST_GRANTED)
+        )
+        async with self.database.reading() as connection:
+            digests = [row.digest for row in await connection.execute(query)]
+            return [(await request_of(connection, digest)).pending for digest in digests]
+
+    async def set_aside(self, digest: str, *, mark: str) -> None:
+        """Mark the decision of a granted request; nothing happens to one that was delivered or has ended."""
+        async with self.database.transaction() as connection:
+            pending = await load(connection, digest, lock=True)
+            if pending.state is State.GRANTED and not pending.decision.get(mark):
+                await touch(connection, pending, decision=to_json({**pending.decision, mark: True}))
 
     async def check_code(self, handle: str, code_digest: str, *, now: float, max_attempts: int) -> None:
         """Compare a code without consuming it; a wrong one counts. Raises `InvalidCode` or `Expired`."""

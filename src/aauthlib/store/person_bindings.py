@@ -12,10 +12,12 @@ from sqlalchemy import and_, delete, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..base64url import b64url_decode, b64url_encode
+from ..deferred.machine import Event, State
 from ..errors import NotFound
 from .approval_deciding import withdraw_all
 from .approval_tables import approvals
 from .database import Database, from_json, to_json
+from .pending import advance, pending_table
 from .person_mission_ending import end_agents_missions
 from .person_mission_records import REVOKED
 from .person_records import (
@@ -175,6 +177,7 @@ class SQLBindings:
                 )
             )
             if result.rowcount:
+                await _take_back_granted(connection, consent)
                 await add_audit(
                     connection,
                     AuditRecord(
@@ -255,3 +258,21 @@ async def end_binding(connection: AsyncConnection, person_id: str, agent: AgentI
         ),
     )
     return due
+
+
+async def _take_back_granted(connection: AsyncConnection, consent: Consent) -> None:
+    """What was granted at that resource and not fetched is not handed out any more."""
+    query = (
+        select(pending_table.c.digest)
+        .join(person_requests, person_requests.c.digest == pending_table.c.digest)
+        .where(
+            person_requests.c.agent_iss == consent.agent[0],
+            person_requests.c.agent_sub == consent.agent[1],
+            person_requests.c.resource == consent.resource,
+            person_requests.c.mission.is_not_distinct_from(consent.mission),
+            pending_table.c.state == str(State.GRANTED),
+        )
+        .with_for_update()
+    )
+    for row in (await connection.execute(query)).all():
+        await advance(connection, row.digest, Event.REVOKE, detail="The person took the permission back.")

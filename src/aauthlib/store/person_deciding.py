@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..deferred.machine import Event, IllegalTransition, State
 from ..deferred.pending import Pending
 from ..errors import Expired, NotFound
-from .pending import advance, load, pending_table
+from ..messages.requirement import APPROVAL
+from .pending import advance, load, pending_table, touch
 from .person_mission_records import LogEntry
 from .person_mission_tables import missions
 from .person_records import AgentOfAnotherPerson, AuditRecord, Decision, NotWaiting, PersonRequest
@@ -22,6 +23,7 @@ from .person_tokens import add_audit, binding_of
 from .rows import insert_once, key_of
 
 __all__ = [
+    "GRANT_HELD_S",
     "TIMED_OUT",
     "bind",
     "check_waiting",
@@ -37,6 +39,8 @@ __all__ = [
     "visible",
 ]
 
+#: How long a yes of somebody who was told is held for the agent at least, in seconds.
+GRANT_HELD_S = 3600.0
 TIMED_OUT = "The request timed out before it was completed."
 
 
@@ -141,11 +145,17 @@ def check_waiting(request: PersonRequest) -> None:
 async def end(
     connection: AsyncConnection, digest: str, event: Event, *, decision: dict[str, object], detail: str = ""
 ) -> None:
-    """Apply a decision. Raises `NotWaiting` when somebody was faster."""
+    """Apply a decision. Raises `NotWaiting` when somebody was faster.
+
+    Who was told may say yes in the last minute; the agent that waits for them still has time to come for it.
+    """
     try:
-        await advance(connection, digest, event, detail=detail, decision=decision)
+        pending = await advance(connection, digest, event, detail=detail, decision=decision)
     except IllegalTransition as error:
         raise NotWaiting("This request cannot be decided any more.") from error
+    held_until = float(str(decision.get("granted_at", 0.0))) + GRANT_HELD_S
+    if event is Event.GRANT and pending.requirement == APPROVAL and pending.expires_at < held_until:
+        await touch(connection, pending, expires_at=held_until)
 
 
 async def consume(connection: AsyncConnection, digest: str, person_id: str) -> None:

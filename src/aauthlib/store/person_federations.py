@@ -159,10 +159,18 @@ class SQLFederations:
             if tell is not None:
                 await announce(connection, tell, digest, now=now)
 
-    async def grant_remembered(self, digest: str, *, person_id: str, scopes: Sequence[str], now: float) -> None:
-        """Grant a request on consent the person gave before, so that only the access server is left to decide."""
+    async def grant_remembered(
+        self, digest: str, *, person_id: str, scopes: Sequence[str], now: float, instead_of: str | None = None
+    ) -> None:
+        """Grant a request on consent the person gave before, so that only the access server is left to decide.
+
+        With `instead_of`, on that given to another request, which counts as delivered by it. Raises `IllegalTransition`
+        when that was delivered, revoked or withdrawn meanwhile.
+        """
         decision = {"granted_by": person_id, "scopes": list(scopes), "granted_at": now, "remembered": True}
         async with self.database.transaction() as connection:
+            if instead_of is not None:
+                await advance(connection, instead_of, Event.DELIVER)
             await advance(connection, digest, Event.GRANT, decision=decision)
 
     # ------------------------------------------------------------------ tokens

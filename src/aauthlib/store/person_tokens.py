@@ -12,7 +12,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..deferred.machine import Event, IllegalTransition
 from .database import Database, to_json
+from .pending import advance
 from .person_mission_log import active_mission, add_entry
 from .person_mission_records import LogEntry
 from .person_records import AgentId, AuditRecord, Binding, FederatedToken, IssuedToken, TokenId
@@ -113,6 +115,22 @@ def issued_token(row: Any) -> IssuedToken:
         root=agent_id(row.root_iss, row.root_sub),
         mission=row.mission,
     )
+
+
+async def _record(connection: AsyncConnection, token: IssuedToken, hangs_on: Sequence[tuple[str, str]]) -> bool:
+    keys = [token_key(iss, jti) for iss, jti in hangs_on]
+    if token.root is not None:
+        # The binding is not the intermediary's own; its agent token's row is what a revocation locks first.
+        await connection.execute(
+            select(seen_agent_tokens.c.key)
+            .where(seen_agent_tokens.c.key.in_(keys))
+            .order_by(seen_agent_tokens.c.key)
+            .with_for_update()
+        )
+    await binding_of(connection, token.root or token.agent, lock=True)
+    if keys and await connection.scalar(select(func.count()).where(revocations.c.key.in_(keys))):
+        return False
+    return await record_token(connection, token)
 
 
 async def record_token(connection: AsyncConnection, token: IssuedToken) -> bool:
@@ -245,17 +263,21 @@ class SQLIssuedTokens:
         `False`: hand out nothing, since the agent is no longer this person's, or a token in `hangs_on` (pairs of `iss`
         and `jti`) was revoked meanwhile.
         """
-        keys = [token_key(iss, jti) for iss, jti in hangs_on]
         async with self.database.transaction() as connection:
-            if token.root is not None:
-                # The binding is not the intermediary's own; its agent token's row is what a revocation locks first.
-                await connection.execute(
-                    select(seen_agent_tokens.c.key)
-                    .where(seen_agent_tokens.c.key.in_(keys))
-                    .order_by(seen_agent_tokens.c.key)
-                    .with_for_update()
-                )
-            await binding_of(connection, token.root or token.agent, lock=True)
-            if keys and await connection.scalar(select(func.count()).where(revocations.c.key.in_(keys))):
-                return False
-            return await record_token(connection, token)
+            return await _record(connection, token, hangs_on)
+
+    async def deliver_otherwise(
+        self, digest: str, token: IssuedToken, *, hangs_on: Sequence[tuple[str, str]] = ()
+    ) -> bool:
+        """As `record_issued`, and the granted request `digest` counts as delivered by it.
+
+        `False`, having written nothing, also when that was delivered, revoked or withdrawn meanwhile.
+        """
+        try:
+            async with self.database.transaction() as connection:
+                if not await _record(connection, token, hangs_on):
+                    return False
+                await advance(connection, digest, Event.DELIVER)
+        except IllegalTransition:
+            return False
+        return True
