@@ -2,9 +2,10 @@
 // answer per line on standard output.
 //
 //   {"op": "sign", "method", "url", "headers", "body"?, "signingKey", "signatureKey", "components"?}  ->  {"headers"}
-//   {"op": "verify", "method", "authority", "path", "query"?, "headers", "body"?, "documents"?}       ->  its result
+//   {"op": "verify", "method", "authority", "path", "query"?, "headers", "body"?, "documents"?, "now"?}  ->  its result
 //
-// `documents` maps URL to the JSON that a fetch of it is answered with; nothing is fetched from anywhere else.
+// `now`, in Unix seconds, stops the clock. `documents` maps URL to the JSON that a fetch of it is answered with; nothing
+// is fetched from anywhere else.
 import { createInterface } from 'node:readline'
 import { fetch as signedFetch, verify } from '@hellocoop/httpsig'
 
@@ -21,7 +22,10 @@ async function sign(question) {
     return { headers: Object.fromEntries(signed.headers) }
 }
 
+const clock = Date.now
+
 async function check(question) {
+    Date.now = question.now === undefined ? clock : () => question.now * 1000
     documents = question.documents ?? {}
     const { method, authority, path, query, headers, body } = question
     return await verify({ method, authority, path, query, headers, body }, { maxClockSkew: 60 })

@@ -1,0 +1,1 @@
+"""Makes the language-neutral test vectors under `vectors/`; see its README."""
