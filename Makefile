@@ -45,8 +45,9 @@ fuzz: setup-fuzz ## Fuzz what reads strangers' input, guided by coverage; RUNS=.
 mutate: setup-mutate ## Mutation testing of httpsig, tokens and deferred; writes docs/mutation.md; MUTATE_ARGS="--only tokens/profile"
 	$(PY) scripts/mutate.py $(MUTATE_ARGS)
 
-docs: setup ## Write docs/conformance.md anew from the tests
+docs: setup ## Write docs/conformance.md and docs/attacks.md anew from the tests
 	$(PY) scripts/conformance.py
+	$(PY) scripts/attacks.py
 
 screenshots: setup ## Take the pictures in docs/pictures anew, in Chromium
 	AAUTHLIB_PICTURES=docs/pictures $(PY) -m pytest -q -m browser

@@ -24,6 +24,7 @@ from aauthlib.keys import SigningKey
 from aauthlib.messages.requirement import Requirement
 from aauthlib.tokens import issue_jkt_jwt
 
+from .engines import Databases
 from .odd import (
     CREDENTIALS,
     FIELD_VALUES,
@@ -72,7 +73,7 @@ SETTINGS = settings(
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     with asyncio.Runner() as runner:
-        opened = Town(runner, runner.run(open_city(tmp_path_factory.mktemp("town"))))
+        opened = Town(runner, runner.run(open_city(Databases(tmp_path_factory.mktemp("town")))))
         runner.run(opened.settle())
         yield opened
         runner.run(opened.city.close())

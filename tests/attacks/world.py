@@ -54,6 +54,8 @@ from aauthlib.web.provider import build_provider_app
 from aauthlib.web.resource import AAuthMiddleware
 from tests.resource.world import call
 
+from .engines import Databases
+
 AP = "https://agents.example"
 PS = "https://person.example"
 CALENDAR = "https://calendar.example"
@@ -94,6 +96,8 @@ class Network:
         self.carried: list[tuple[Request, Response]] = []
         self.asked: list[str] = []
         """Every URL that was asked for, also where nobody answered."""
+        self.tamper: Callable[[Request, Response], Response | None] | None = None
+        """A party that turned: what it answers instead, `None` for what it answered."""
 
     async def send(self, effect: Send) -> Response:
         request = effect.request
@@ -104,6 +108,8 @@ class Network:
             response = self.documents[request.url]
         else:
             raise TransportError(f"{request.origin} could not be connected to.")
+        if self.tamper is not None:
+            response = self.tamper(request, response) or response
         self.carried.append((request, response))
         return response
 
@@ -382,22 +388,22 @@ def error_code(response: Response) -> str:
     return str(body.get("error", ""))
 
 
-async def open_city(folder: Path) -> City:
-    """Open everything on SQLite files in `folder`; Ada and Bob have accounts, nobody has asked them anything yet."""
-    clock, network = Clock(), Network()
+async def open_city(databases: Databases) -> City:
+    """Open everything on `databases`; Ada and Bob have accounts, nobody has asked them anything yet."""
+    clock, network, folder = Clock(), Network(), databases.folder
     stack = AsyncExitStack()
 
     def wire() -> AsyncWire:
         return AsyncWire(network, Directory(clock=clock))
 
     async def database(name: str) -> Database:
-        opened = await Database.open(f"sqlite:///{folder / name}")
+        opened = await Database.open(await databases.url(name))
         stack.push_async_callback(opened.close)
         return opened
 
     provider = AgentProvider(
         AP,
-        store=SQLProviderStore(await database("provider.db")),
+        store=SQLProviderStore(await database("provider")),
         wire=wire(),
         clock=clock,
         metadata=AgentProviderMetadata(issuer=AP, name="Example Agents"),
@@ -406,7 +412,7 @@ async def open_city(folder: Path) -> City:
     )
     network.apps[AP] = build_provider_app(provider)
     person_app = await build_person_app(
-        f"sqlite:///{folder / 'person.db'}",
+        await databases.url("person"),
         PS,
         clock=clock,
         wire=wire(),
@@ -423,7 +429,7 @@ async def open_city(folder: Path) -> City:
         resources[issuer] = Resource(
             issuer=issuer,
             wire=wire(),
-            store=SQLResourceStore(await database(f"{name}.db"), clock),
+            store=SQLResourceStore(await database(name), clock),
             signing_key=keys[issuer],
             clock=clock,
             scopes=SCOPES,

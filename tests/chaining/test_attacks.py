@@ -106,7 +106,7 @@ async def test_an_invocation_ends_with_the_token_it_was_asked_with(parties: Part
     location = await pending_at_a(parties)
     own = await parties.agent.person_token(parties.url["a"])
     store = parties.services["a"].store
-    await store.revoke(own.iss, own.jti, own.exp, parties.clock(), most=10)
+    await store.revoke(own.iss, own.jti, own.exp, parties.clock(), most=10, most_of_all=1000)
     assert (await sent(parties, signed(parties, Request("GET", location), own))).status == 401
     parties.decide = parties.approve
     parties.agent.context.credentials.at(parties.url["a"]).forget_tokens()
@@ -180,3 +180,25 @@ async def test_a_token_that_lives_longer_or_left_its_mission_is_refused(parties:
 
 def replace_upstream(context: AgentContext, upstream: PersonToken) -> AgentContext:
     return replace(context, upstream=upstream)
+
+
+@pytest.mark.parametrize("bound", ["most_of_person_server", "most_in_all"])
+@pytest.mark.spec("#interaction-chaining", "#pending-url-security")
+async def test_what_waits_is_bounded_by_person_server_and_in_all_since_keys_and_persons_are_cheap(
+    parties: Parties, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    location = await pending_at_a(parties)
+    invocations = parties.services["a"].invocations
+    monkeypatch.setattr(invocations, "policy", replace(invocations.policy, **{bound: 1}))
+    other = await parties.newcomer()
+    parties.decide = parties.approve
+    token = await other.person_token(parties.url["a"])
+    parties.decide = None
+    held = other.context.credentials.own
+    assert held is not None
+    assert held.key is not None
+    request = Request("GET", f"{parties.url['a']}/me?to=b", Fields({"aauth-capabilities": "interaction"}))
+    refused = await sent(parties, sign(request, held.key, JWT(token.raw), created=int(parties.clock())))
+    assert (refused.status, refused.json()["error"]) == (429, "rate_limited")
+    own = await parties.agent.person_token(parties.url["a"])
+    assert (await sent(parties, signed(parties, Request("DELETE", location), own))).status == 204

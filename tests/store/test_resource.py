@@ -184,26 +184,26 @@ class Contract:
 
     @pytest.mark.spec("#token-revocation")
     async def test_a_revocation_is_keyed_by_issuer_and_jti(self, store: ResourceStore) -> None:
-        assert await store.revoke(PS, "j", NOW + 100, NOW, most=10)
+        assert await store.revoke(PS, "j", NOW + 100, NOW, most=10, most_of_all=1000)
         assert await store.is_revoked(PS, "j")
         assert not await store.is_revoked("https://other.example", "j")
         assert not await store.is_revoked(PS, "k")
 
     async def test_one_issuer_holds_a_bounded_number_of_revocations(self, store: ResourceStore, clock: Clock) -> None:
         for number in range(3):
-            assert await store.revoke(PS, f"j{number}", NOW + 100, NOW, most=3)
-        assert await store.revoke(PS, "j0", NOW + 200, NOW, most=3)
-        assert not await store.revoke(PS, "j3", NOW + 100, NOW, most=3)
-        assert await store.revoke("https://other.example", "j3", NOW + 100, NOW, most=3)
+            assert await store.revoke(PS, f"j{number}", NOW + 100, NOW, most=3, most_of_all=1000)
+        assert await store.revoke(PS, "j0", NOW + 200, NOW, most=3, most_of_all=1000)
+        assert not await store.revoke(PS, "j3", NOW + 100, NOW, most=3, most_of_all=1000)
+        assert await store.revoke("https://other.example", "j3", NOW + 100, NOW, most=3, most_of_all=1000)
         clock.now = NOW + 150
-        assert await store.revoke(PS, "j3", NOW + 300, clock.now, most=3)
+        assert await store.revoke(PS, "j3", NOW + 300, clock.now, most=3, most_of_all=1000)
         assert await store.is_revoked(PS, "j0")
 
     async def test_a_repeated_revocation_never_ends_sooner(self, store: ResourceStore, clock: Clock) -> None:
-        await store.revoke(PS, "j", NOW + 1000, NOW, most=10)
-        await store.revoke(PS, "j", NOW + 10, NOW, most=10)
+        await store.revoke(PS, "j", NOW + 1000, NOW, most=10, most_of_all=1000)
+        await store.revoke(PS, "j", NOW + 10, NOW, most=10, most_of_all=1000)
         clock.now = NOW + 500
-        await store.revoke(PS, "other", NOW + 1000, clock.now, most=10)
+        await store.revoke(PS, "other", NOW + 1000, clock.now, most=10, most_of_all=1000)
         assert await store.is_revoked(PS, "j")
 
     # ---------------------------------------------------------------- sessions
@@ -336,18 +336,29 @@ async def test_in_memory_what_is_over_makes_room_and_what_is_not_is_refused() ->
     for number in range(3):
         await store.create_pending(pending(f"p{number}"))
         await store.hold(held(f"d{number}", agent_jkt=f"k{number}"), most=5)
-        assert await store.revoke(f"https://ps{number}.example", "j", NOW + 100, NOW, most=5)
+        assert await store.revoke(f"https://ps{number}.example", "j", NOW + 100, NOW, most=5, most_of_all=1000)
     with pytest.raises(TemporarilyUnavailable):
         await store.create_pending(pending("p4"))
     with pytest.raises(TemporarilyUnavailable):
         await store.hold(held("d4", agent_jkt="k4"), most=5)
-    assert not await store.revoke("https://ps4.example", "j", NOW + 100, NOW, most=5)
+    assert not await store.revoke("https://ps4.example", "j", NOW + 100, NOW, most=5, most_of_all=1000)
     clock.now = NOW + 5000
     await store.create_pending(pending("p4"))
     await store.hold(held("d4"), most=5)
-    assert await store.revoke("https://ps4.example", "j", NOW + 9000, clock.now, most=5)
+    assert await store.revoke("https://ps4.example", "j", NOW + 9000, clock.now, most=5, most_of_all=1000)
     assert await store.get_pending("p0") is None
     assert await store.get_interaction("h-p0") is None
+
+
+async def test_in_memory_revocations_of_everybody_are_bounded_but_for_whom_is_dealt_with() -> None:
+    clock = Clock()
+    store = MemoryResourceStore(clock)
+    for number in range(3):
+        assert await store.revoke(f"https://ps{number}.example", "j", NOW + 100, NOW, most=5, most_of_all=3)
+    assert not await store.revoke(PS, "j", NOW + 100, NOW, most=5, most_of_all=3)
+    assert await store.revoke("https://ps0.example", "j", NOW + 200, NOW, most=5, most_of_all=3), "a repetition"
+    await store.see_person(PS, "somebody", None, NOW)
+    assert await store.revoke(PS, "j", NOW + 100, NOW, most=5, most_of_all=3)
 
 
 async def test_in_memory_sessions_and_persons_are_bounded() -> None:
@@ -370,11 +381,20 @@ async def test_in_memory_held_bodies_are_bounded_in_bytes() -> None:
     assert not await store.hold(held("d2", body=b"123"), most=5)
 
 
+async def test_in_a_database_what_all_keys_hold_is_bounded_in_bytes(tmp_path: Path) -> None:
+    database = await Database.open(f"sqlite:///{tmp_path}/resource.db")
+    store = SQLResourceStore(database, Clock(), max_held_bytes=10)
+    assert await store.hold(held("d1", agent_jkt="k1", body=b"12345678"), most=5)
+    assert not await store.hold(held("d2", agent_jkt="k2", body=b"123"), most=5)
+    assert await store.hold(held("d3", agent_jkt="k3", body=b"12"), most=5)
+    await database.close()
+
+
 async def test_in_a_database_what_is_over_is_forgotten(tmp_path: Path) -> None:
     clock = Clock()
     database = await Database.open(f"sqlite:///{tmp_path}/resource.db")
     store = SQLResourceStore(database, clock)
-    await store.revoke(PS, "j", NOW + 100, NOW, most=5)
+    await store.revoke(PS, "j", NOW + 100, NOW, most=5, most_of_all=1000)
     await store.hold(held(), most=5)
     await keep(store, session(expires_at=NOW + 10))
     clock.now = NOW + 5000

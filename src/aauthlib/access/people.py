@@ -122,11 +122,15 @@ class People:
         await self._store.set_role(person_id, role, _groups(role, approves))
 
     async def remove(self, by: str, person_id: str) -> None:
-        """Delete an account; what it confirmed is taken back first. Raises as `set_role` does."""
+        """Delete an account, and take back what it confirmed: nothing of it for whoever has to stay or is not here.
+
+        Raises as `set_role` does.
+        """
         await self._administrator(by)
-        for binding in await self._server.confirmed_by(person_id):
-            await self._server.take_back(person_id, binding.ps)
+        confirmed = await self._server.confirmed_by(person_id)
         await self._store.remove(person_id)
+        for binding in confirmed:
+            await self._server.take_back(person_id, binding.ps)
 
     async def invite(self, by: str, role: Role = PERSON, approves: Sequence[str] = (), note: str = "") -> str:
         """The secret of a new invitation link; it is not stored. Raises `NotAllowed` or `RateLimited`."""

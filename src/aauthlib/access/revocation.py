@@ -50,8 +50,7 @@ class RevocationEndpoint(AccessServerCore):
             raise InvalidRequest("exp lies further ahead than any token accepted here can live.")
         await self.tidy()
         if body.exp > now:
-            held = await self.store.revocations_held(server.id)
-            if held >= self.turnstile.limits.revocations_held and not await self.store.is_revoked(server.id, body.jti):
+            if await self._is_full(server.id) and not await self.store.is_revoked(server.id, body.jti):
                 raise RateLimited("This server remembers no more revocations of this issuer.", retry_after_s=3600)
             await self.store.revoke(iss=server.id, jti=body.jti, exp=body.exp, detail=_WHY[server.dwk], now=now)
         if server.dwk == RESOURCE_DWK:
@@ -90,6 +89,16 @@ class RevocationEndpoint(AccessServerCore):
     async def take_back(self, user: str, ps: str) -> None:
         """`user`, an account here, does not stand by `ps` any more: what was issued to it for them is withdrawn."""
         await tell_resources(self, await self.store.take_back(ps, user=user, now=self.clock()))
+
+    async def _is_full(self, iss: str) -> bool:
+        """Whether there is no room for one more revocation of `iss`."""
+        limits = self.turnstile.limits
+        if await self.store.revocations_held(iss) >= limits.revocations_held:
+            return True
+        if self.turnstile.known(iss) or iss in (self.resources or ()):
+            return False
+        full = await self.store.revocations_held() >= limits.revocations_of_all
+        return full and not await self.store.deals_with(iss)
 
     async def _cascade(self, iss: str, jti: str, *, hold_s: float, again: bool = True) -> bool:
         """Tell the resources of what was withdrawn with `jti`; whether that ended within `hold_s` seconds.

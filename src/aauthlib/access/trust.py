@@ -48,6 +48,8 @@ class Limits:
     revocations: int = 120
     """Of one issuer."""
     revocations_held: int = 10_000
+    revocations_of_all: int = 200_000
+    """Beyond which only those are remembered of issuers that this server deals with: names are cheap."""
 
 
 class Turnstile:

@@ -100,6 +100,9 @@ async def verify_presented_token(
         raise as_parameter_error(error, "presented") from error
     # With the resource token's `ps` compared before, this makes the token's person server the one that signed.
     check_presented_token(resource_token, token)
+    if token.dwk == ACCESS_DWK and token.iss != server.issuer:
+        # Its resources take no other access server's grants, and nobody would tell us that it was revoked.
+        raise InvalidPresentedToken("The presented auth token was issued by another access server.")
     if await server.store.is_revoked(token.iss, token.jti):
         raise RevokedPresentedToken("The presented token was revoked; obtain a fresh person token.")
     root = _reference(token)

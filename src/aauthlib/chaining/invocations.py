@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from base64 import b64decode, b64encode
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +77,10 @@ class ChainPolicy:
     """Calls under way at a time for one person. It also ends a circle of services that call each other."""
     most_waiting: int = 20
     """Invocations of one caller that wait for the person at a time."""
+    most_of_person_server: int = 250
+    """Of the callers of one person server: anybody can run one, and have as many persons and keys there as it likes."""
+    most_in_all: int = 1000
+    """Of everybody, in one process; each is a task that polls downstream."""
     max_result_bytes: int = 1_048_576
     poll_wait_s: int = 45
     """`Prefer: wait` of our own polls downstream, in seconds."""
@@ -92,6 +97,8 @@ class Invocations:
             store, issuer=issuer, clock=clock, path=f"{prefix}chained/", interaction_path=f"{prefix}onward/"
         )
         self._live: dict[str, tuple[Invocation, asyncio.Task[Any]]] = {}
+        self._opening: Counter[str] = Counter()
+        """How many are about to wait, by person server."""
         self._watchers: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -102,7 +109,23 @@ class Invocations:
     async def open(self, invocation: Invocation, target: Mapping[str, Any]) -> Opened:
         """Start the pending request of `invocation`, whose task is the current one. Raises `RateLimited`."""
         upstream, now = invocation.upstream, self._clock()
-        owner = _owner(upstream)
+        owner, server = _owner(upstream), upstream.person_server
+        self._check_room(server)
+        self._opening[server] += 1
+        try:
+            return await self._open(owner, upstream, target, now)
+        finally:
+            self._opening[server] -= 1
+            self._opening += Counter()  # Forgets who has none.
+
+    def _check_room(self, person_server: str) -> None:
+        waiting = Counter(invocation.upstream.person_server for invocation, _ in self._live.values()) + self._opening
+        if waiting[person_server] >= self.policy.most_of_person_server or waiting.total() >= self.policy.most_in_all:
+            raise RateLimited("Too many requests wait for a person here already.", retry_after_s=60)
+
+    async def _open(
+        self, owner: str, upstream: PersonToken | AuthToken, target: Mapping[str, Any], now: float
+    ) -> Opened:
         if await self._store.count_waiting(owner, now) >= self.policy.most_waiting:
             raise RateLimited("Too many requests of this caller wait for its person already.", retry_after_s=60)
         request = {

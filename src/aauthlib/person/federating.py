@@ -318,6 +318,7 @@ class Federating(Meanwhile):
             scope=frozenset(asked.scope) & frozenset(scopes),
             account=asked.account,
             mission_s256=asked.mission_s256,
+            tenant=asked.tenant,
             not_after=asked.not_after,
         )
         return Exchange(

@@ -25,9 +25,11 @@ from ..verification import SigningServer, authenticate, signature_required
 from .cascade import tell_resources
 from .endpoints import TokenEndpoints
 
-__all__ = ["MAX_REVOCATIONS_HELD", "RevocationEndpoint"]
+__all__ = ["MAX_REVOCATIONS_HELD", "MAX_REVOCATIONS_OF_ALL", "RevocationEndpoint"]
 
 MAX_REVOCATIONS_HELD = 10_000
+#: Of all issuers together, beyond which only those that this server deals with are remembered: names are cheap.
+MAX_REVOCATIONS_OF_ALL = 200_000
 _SIGNATURE = SignaturePolicy(schemes=("jwks_uri",), cover_body=True)
 _MAX_JTI_LENGTH = 4096
 #: No token accepted here is expected to live longer; a revocation of one that does is not remembered for years.
@@ -61,7 +63,7 @@ class RevocationEndpoint(TokenEndpoints):
             raise InvalidRequest("exp must be the revoked token's own, in seconds since 1970.")
         if body.exp <= now:
             return _recorded()
-        full = await self.store.revocations_held(server.id) >= MAX_REVOCATIONS_HELD
+        full = await self._is_full(server.id)
         # What is repeated adds nothing, and is how a caller has resources told that could not be told before.
         if full and not await self.store.is_revoked(server.id, body.jti):
             raise RateLimited("This server remembers no more revocations of this issuer.", retry_after_s=3600)
@@ -92,6 +94,12 @@ class RevocationEndpoint(TokenEndpoints):
         return await self.pending.poll(pending_id, owner=server.id, wait_s=0, complete=complete, retry_after_s=1)
 
     # ------------------------------------------------------------------ inside
+
+    async def _is_full(self, iss: str) -> bool:
+        """Whether there is no room for one more revocation of `iss`."""
+        if await self.store.revocations_held(iss) >= MAX_REVOCATIONS_HELD:
+            return True
+        return await self.store.revocations_held() >= MAX_REVOCATIONS_OF_ALL and not await self.store.deals_with(iss)
 
     async def _server(self, request: Request) -> SigningServer:
         caller = await self.run(

@@ -21,6 +21,8 @@ __all__ = ["accept_revocation"]
 
 _LIMIT = Limit(600, 60.0)
 _MOST_PER_SERVER = 10_000
+#: Of all servers together, beyond which only those whose persons were seen here are kept.
+_MOST_OF_ALL = 200_000
 #: No token a resource accepts lives longer, agent tokens included.
 _LONGEST_S = 86_400.0 + 3600.0
 _CLOCK_SKEW_S = 60.0
@@ -49,8 +51,10 @@ async def accept_revocation(request: Request, callers: CallerVerifier, limiter: 
     if asked.exp > now + _LONGEST_S:
         raise InvalidRequest("exp is further ahead than any token this resource accepts lives.")
     until = asked.exp + _CLOCK_SKEW_S
-    if until > now and not await callers.store.revoke(server.id, asked.jti, until, now, most=_MOST_PER_SERVER):
-        raise RateLimited("This server has as many revocations here as are kept.", retry_after_s=300)
+    if until > now and not await callers.store.revoke(
+        server.id, asked.jti, until, now, most=_MOST_PER_SERVER, most_of_all=_MOST_OF_ALL
+    ):
+        raise RateLimited("As many revocations are kept here as can be.", retry_after_s=300)
     return Response(200, Fields({"cache-control": "no-store"}))
 
 

@@ -35,8 +35,12 @@ class ResourceStore(PendingStore, Protocol):
     async def link_person(self, iss: str, sub: str, user: str | None) -> None:
         """Link the person to the application's own account, or unlink. Raises `NotFound` for an unknown person."""
 
-    async def revoke(self, iss: str, jti: str, until: float, now: float, *, most: int) -> bool:
-        """Remember that `iss` withdrew `jti` until `until`. False when `iss` has `most` entries already."""
+    async def revoke(self, iss: str, jti: str, until: float, now: float, *, most: int, most_of_all: int) -> bool:
+        """Remember that `iss` withdrew `jti` until `until`.
+
+        False when `iss` has `most` entries already, or there are `most_of_all` of everybody and no person of `iss` was
+        ever seen: names are cheap, and those of an attacker must not keep out whom this resource deals with.
+        """
 
     async def is_revoked(self, iss: str, jti: str) -> bool:
         """Whether `iss` withdrew `jti`."""

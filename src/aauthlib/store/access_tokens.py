@@ -109,11 +109,19 @@ class SQLIssuedAuthTokens:
         async with self.database.transaction() as connection:
             return await connection.scalar(query) is not None
 
-    async def revocations_held(self, iss: str) -> int:
-        """How many revocations of one issuer are remembered."""
-        query = select(func.count()).where(grounds.c.iss == iss, grounds.c.revoked_at.is_not(None))
-        async with self.database.transaction() as connection:
+    async def revocations_held(self, iss: str | None = None) -> int:
+        """How many revocations of one issuer are remembered, or of all of them."""
+        query = select(func.count()).select_from(grounds).where(grounds.c.revoked_at.is_not(None))
+        if iss is not None:
+            query = query.where(grounds.c.iss == iss)
+        async with self.database.reading() as connection:
             return await connection.scalar(query) or 0
+
+    async def deals_with(self, iss: str) -> bool:
+        """Whether a token that has not expired was issued to the person server `iss`, or for the resource `iss`."""
+        query = select(issued_tokens.c.jti).where(or_(issued_tokens.c.ps == iss, issued_tokens.c.aud == iss)).limit(1)
+        async with self.database.reading() as connection:
+            return (await connection.execute(query)).first() is not None
 
     async def revoke(self, *, iss: str, jti: str, exp: float, detail: str, now: float) -> None:
         """Record that `iss` revoked its token `jti`, end what waits for it, and withdraw what was issued against it."""

@@ -19,6 +19,8 @@ from .database import Database, to_json
 from .pending import advance, pending_table
 from .person_records import AgentId, AuditRecord, IssuedToken, Untold
 from .person_tables import (
+    bindings,
+    directed_subs,
     federated_tokens,
     issued_tokens,
     person_requests,
@@ -196,10 +198,20 @@ class SQLRevocations:
 
     database: Database
 
-    async def revocations_held(self, iss: str) -> int:
-        """How many revocations of one issuer are remembered."""
-        async with self.database.transaction() as connection:
-            return await connection.scalar(select(func.count()).where(revocations.c.iss == iss)) or 0
+    async def revocations_held(self, iss: str | None = None) -> int:
+        """How many revocations of one issuer are remembered, or of all of them."""
+        query = select(func.count()).select_from(revocations)
+        if iss is not None:
+            query = query.where(revocations.c.iss == iss)
+        async with self.database.reading() as connection:
+            return await connection.scalar(query) or 0
+
+    async def deals_with(self, iss: str) -> bool:
+        """Whether somebody here has an agent of the provider `iss`, or is known to the resource `iss`."""
+        of_provider = select(bindings.c.agent_iss).where(bindings.c.agent_iss == iss).limit(1)
+        at_resource = select(directed_subs.c.resource).where(directed_subs.c.resource == iss).limit(1)
+        async with self.database.reading() as connection:
+            return any([(await connection.execute(query)).first() for query in (of_provider, at_resource)])
 
     async def revoke_agent_token(self, *, iss: str, jti: str, exp: float, now: float) -> list[IssuedToken]:
         """Record an agent provider's revocation and withdraw everything issued to that agent (#revocation-cascade).

@@ -40,6 +40,8 @@ from .resource_records import HELD_TRANSITIONS, Held, HeldState, NewSession, Per
 __all__ = ["SQLResourceStore"]
 
 _SEEN_RESOLUTION_S = 60.0
+#: Bodies and results of held invocations, of everybody together.
+MAX_HELD_BYTES = 268_435_456
 _FORGET_EVERY_S = 300.0
 #: How long what is over stays, so that its URL still answers `410`, in seconds.
 _KEEP_OVER_S = 900.0
@@ -159,9 +161,9 @@ def _person_of(row: Any) -> PersonRecord:
 class SQLResourceStore(SQLPendingStore):
     """`ResourceStore` on a database."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, max_held_bytes: int = MAX_HELD_BYTES) -> None:
         super().__init__(database)
-        self._clock = clock
+        self._clock, self._max_held_bytes = clock, max_held_bytes
         self._forgot_at = 0.0
 
     async def _forget_expired(self, connection: AsyncConnection) -> None:
@@ -253,13 +255,13 @@ class SQLResourceStore(SQLPendingStore):
 
     # ---------------------------------------------------------------- revocations
 
-    async def revoke(self, iss: str, jti: str, until: float, now: float, *, most: int) -> bool:
+    async def revoke(self, iss: str, jti: str, until: float, now: float, *, most: int, most_of_all: int) -> bool:
         try:
-            return await self._revoke(iss, jti, until, now, most=most)
+            return await self._revoke(iss, jti, until, now, most=most, most_of_all=most_of_all)
         except IntegrityError:
-            return await self._revoke(iss, jti, until, now, most=most)
+            return await self._revoke(iss, jti, until, now, most=most, most_of_all=most_of_all)
 
-    async def _revoke(self, iss: str, jti: str, until: float, now: float, *, most: int) -> bool:
+    async def _revoke(self, iss: str, jti: str, until: float, now: float, *, most: int, most_of_all: int) -> bool:
         where = (_revocations.c.iss == iss, _revocations.c.jti == jti)
         async with self.database.transaction() as connection:
             await self._forget_expired(connection)
@@ -270,6 +272,11 @@ class SQLResourceStore(SQLPendingStore):
             count = select(func.count()).where(_revocations.c.iss == iss, _revocations.c.until > now)
             if (await connection.execute(count)).scalar_one() >= most:
                 return False
+            everybodys = select(func.count()).select_from(_revocations)
+            if (await connection.execute(everybodys)).scalar_one() >= most_of_all:
+                seen = await connection.execute(select(_persons.c.iss).where(_persons.c.iss == iss).limit(1))
+                if seen.first() is None:
+                    return False
             await connection.execute(insert(_revocations).values(iss=iss, jti=jti, until=until))
             return True
 
@@ -351,6 +358,10 @@ class SQLResourceStore(SQLPendingStore):
         async with self.database.transaction() as connection:
             await self._forget_expired(connection)
             if (await connection.execute(count)).scalar_one() >= most:
+                return False
+            # Keys are cheap: what all of them have held together is bounded, too.
+            bytes_held = func.coalesce(func.sum(func.length(_held.c.body) + func.length(_held.c.result_body)), 0)
+            if (await connection.scalar(select(bytes_held)) or 0) + len(held.body) > self._max_held_bytes:
                 return False
             values = {name: getattr(held, name) for name in Held.__dataclass_fields__}
             await connection.execute(insert(_held).values(**_row_of(values)))

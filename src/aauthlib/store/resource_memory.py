@@ -162,22 +162,26 @@ class MemoryResourceStore:
 
     # ---------------------------------------------------------------- revocations
 
-    async def revoke(self, iss: str, jti: str, until: float, now: float, *, most: int) -> bool:
+    async def revoke(self, iss: str, jti: str, until: float, now: float, *, most: int, most_of_all: int) -> bool:
         known = self._revoked.get(iss, {})
         kept = {old: end for old, end in known.items() if end > now or old == jti}
-        if jti not in kept and (len(kept) >= most or (iss not in self._revoked and self._is_full())):
+        if jti not in kept and (len(kept) >= most or self._no_room_for(iss, most_of_all)):
             return False
         kept[jti] = max(until, kept.get(jti, 0.0))
         self._revoked[iss] = kept
         return True
 
-    def _is_full(self) -> bool:
-        if len(self._revoked) >= self._max_entries:
-            now = self._clock()
-            self._revoked = {
-                iss: entries for iss, entries in self._revoked.items() if any(end > now for end in entries.values())
-            }
-        return len(self._revoked) >= self._max_entries
+    def _no_room_for(self, iss: str, most_of_all: int) -> bool:
+        most_of_all = min(most_of_all, self._max_entries)
+        if sum(map(len, self._revoked.values())) < most_of_all:
+            return False
+        now = self._clock()
+        living = {
+            each: {jti: end for jti, end in entries.items() if end > now} for each, entries in self._revoked.items()
+        }
+        self._revoked = {each: entries for each, entries in living.items() if entries}
+        full = sum(map(len, self._revoked.values())) >= most_of_all
+        return full and not any(seen == iss for seen, _ in self._persons)
 
     async def is_revoked(self, iss: str, jti: str) -> bool:
         return jti in self._revoked.get(iss, ())

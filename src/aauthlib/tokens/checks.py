@@ -128,7 +128,10 @@ def check_resource_challenge(
 def check_auth_token_response(
     auth_token: AuthToken, *, resource_token: ResourceToken, agent_key: PublicKey, resource: str
 ) -> None:
-    """#auth-token-response-verification, steps 2 to 5, at the agent. Raises `TokenInvalid`."""
+    """#auth-token-response-verification, steps 2 to 5, at the agent, and what #auth-token-structure has copied.
+
+    Raises `TokenInvalid`.
+    """
     if auth_token.iss != resource_token.aud:
         raise TokenInvalid("The auth token was issued by another server than the resource token is addressed to.")
     if auth_token.aud != resource:
@@ -139,3 +142,7 @@ def check_auth_token_response(
         raise TokenInvalid("The auth token names another person than the token this agent presented.")
     if resource_token.scope is not None and not set(auth_token.scope or ()) <= set(resource_token.scope):
         raise TokenInvalid("The auth token grants more scope than the resource asked for.")
+    if auth_token.mission_s256 != resource_token.mission_s256:
+        raise TokenInvalid("The auth token is for another mission than the resource token.")
+    if auth_token.account != resource_token.account:
+        raise TokenInvalid("The auth token is for another account than the resource token.")

@@ -7,7 +7,7 @@ never from a Host or forwarded header (#covered-components), so a proxy in front
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from traceback import format_tb
 from typing import Any, TypeAlias
 
@@ -23,6 +23,7 @@ __all__ = [
     "Scope",
     "Send",
     "endpoint",
+    "is_ahead_of_time",
     "read_body",
     "read_fields",
     "read_request",
@@ -47,6 +48,12 @@ class BodyTooLarge(InvalidRequest):
     """The body is larger than this endpoint reads."""
 
     status = 413
+
+
+def is_ahead_of_time(method: str, headers: Mapping[str, str]) -> bool:
+    """Whether a page is loaded before anybody asked for it, or only looked at: then it uses no code up."""
+    purpose = headers.get("sec-purpose") or headers.get("purpose") or headers.get("x-moz") or ""
+    return method == "HEAD" or purpose.strip().lower().startswith("prefetch")
 
 
 class ClientGone(Exception):

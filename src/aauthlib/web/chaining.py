@@ -35,7 +35,17 @@ from ..messages.headers import parse_capabilities
 from ..messages.problems import error_response
 from ..resource import Grant
 from ..tokens import AGENT_DWK
-from .asgi import MAX_BODY_BYTES, ASGIApp, Message, Receive, Scope, Send, read_fields, send_response
+from .asgi import (
+    MAX_BODY_BYTES,
+    ASGIApp,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    is_ahead_of_time,
+    read_fields,
+    send_response,
+)
 from .collecting import Collecting
 from .resource_pages import InteractionPage, form_fields
 
@@ -288,7 +298,7 @@ class OnwardPage(InteractionPage):
                 )
                 return self._answer(onward)
             code = form_fields(request.query or "").get("code", "")
-            if back or not code:
+            if back or not code or is_ahead_of_time(request.method, dict(request.headers)):
                 return self._ask_code(handle)
             return self._answer(await self._intermediary.invocations.visits.arrive(handle, code))
         except InvalidCode as error:

@@ -91,6 +91,7 @@ class Expected:
     scope: frozenset[str]
     account: str | None
     mission_s256: str | None
+    tenant: str | None
     not_after: float
     """The earliest `exp` of the tokens it hangs on, Unix seconds."""
 

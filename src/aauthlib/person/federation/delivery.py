@@ -35,6 +35,8 @@ def verify_delivery(
         (not set(token.scope or ()) <= expected.scope, "with more scope than was asked and allowed"),
         (token.account != expected.account, "for another account"),
         (token.mission_s256 != expected.mission_s256, "for another mission"),
+        # An access server says nothing of where a person belongs; it may leave out what it was told.
+        (token.tenant not in (None, expected.tenant), "for another organisation"),
         (token.exp > expected.not_after, "that outlives a token it hangs on"),
     ):
         if wrong:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from ...errors import InvalidCode, NotFound
+from ..asgi import is_ahead_of_time
 from .entering import Intent, ask_to_enter, is_handle
 from .site import AccountSite
 from .visit import Visit
@@ -20,7 +21,9 @@ async def arrive(visit: Visit[AccountSite]) -> Response:
         code=query.get("code", "")[:64],
         callback=query.get("callback", "")[:2_048],
     )
-    return await _arrive(visit, intent) if intent.code else _ask_code(visit, intent)
+    if not intent.code or is_ahead_of_time(visit.request.method, visit.request.headers):
+        return _ask_code(visit, intent)
+    return await _arrive(visit, intent)
 
 
 async def type_code(visit: Visit[AccountSite]) -> Response:
