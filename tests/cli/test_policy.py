@@ -108,3 +108,54 @@ def test_trust_is_for_everybody_or_for_tenants() -> None:
         parse_trust(["https://ps.example="])
     with pytest.raises(InvalidIdentifier):
         parse_trust(["ps.example"])
+
+
+PERSON_POLICY = """
+[[rule]]
+name = "money"
+decision = "approvers"
+[rule.when]
+scope = "payments.*"
+[[rule.step]]
+groups = ["finance"]
+needed = 2
+deadline = "4h"
+escalate = { groups = ["administrators"], deadline = "1d" }
+"""
+PERSON_REQUEST = {
+    "kind": "auth_token",
+    "agent": "aauth:helper@ap.example",
+    "provider": "https://ap.example",
+    "resource": "https://bank.example",
+    "scope": ["payments.write"],
+}
+
+
+@pytest.mark.spec("#approval-pending")
+def test_a_person_servers_policy_is_tried_too_and_says_who_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(PERSON_POLICY)
+    code, output = run(path, [{**PERSON_REQUEST, "expect": "approvers"}, {**PERSON_REQUEST, "scope": []}], "--person")
+    assert code == 0
+    assert "approvers by money" in output
+    told = "the person; then 2 of finance within 4h, or else 1 of administrators within 1d"
+    assert told in " ".join(output.split())
+    assert "ask by (no rule)" in output
+    assert run(path, {**PERSON_REQUEST, "expect": "allow"}, "--person")[0] == 8
+
+
+@pytest.mark.parametrize("changes", [{"scop": ["x"]}, {"scope": "x"}, {"kind": None}], ids=str)
+def test_what_is_no_request_to_a_person_server_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(PERSON_POLICY)
+    code, output = run(path, {**PERSON_REQUEST, **changes}, "--person")
+    assert code not in (0, 8), output
+
+
+@pytest.mark.parametrize("kind", ["mission"])
+def test_what_no_policy_may_get_wrong_is_what_the_test_says(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text('[[rule]]\ndecision = "allow"\n')
+    requests = [{**PERSON_REQUEST, "kind": kind, "scope": [], "expect": "ask"}]
+    requests.append({**PERSON_REQUEST, "scope": ["email"], "expect": "ask"})
+    assert run(path, requests, "--person")[0] == 0

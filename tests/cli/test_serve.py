@@ -86,6 +86,18 @@ def test_an_organisation_without_an_administrator_is_offered_one(tmp_path: Path)
     assert any(f"{issuer}/join/" in line.replace("\n", "") for line in lines)
 
 
+@pytest.mark.spec("#approval-pending")
+def test_a_person_server_says_which_policy_decides_and_one_with_a_mistake_starts_nothing(tmp_path: Path):
+    port, policy = free_port(), tmp_path / "policy.toml"
+    issuer = f"http://person.localhost:{port}"
+    policy.write_text('version = "2026-11"\n[[rule]]\ndecision = "allow"\n')
+    with _serving("person", issuer, port, tmp_path, "--dev", "--policy", str(policy)) as process:
+        assert "version 2026-11+" in "".join(_until(process, "Listening"))
+    policy.write_text('[[rule]]\ndecision = "approvers"\n')
+    with _serving("person", issuer, port, tmp_path, "--dev", "--policy", str(policy)) as process:
+        assert process.wait(timeout=20) != 0
+
+
 def test_an_access_servers_first_administrator_needs_the_code_that_is_printed(tmp_path: Path):
     policy, port = tmp_path / "policy.toml", free_port()
     policy.write_text('[[rule]]\ndecision = "interaction"\n')

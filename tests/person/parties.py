@@ -268,8 +268,11 @@ def server_signed(
 
 
 @asynccontextmanager
-async def open_world(folder: Path) -> AsyncIterator[World]:
-    """A person server on a SQLite file in `folder`, and everybody else."""
+async def open_world(folder: Path, *, database: Database | None = None, **settings: Any) -> AsyncIterator[World]:
+    """A person server on `database`, by default a SQLite file in `folder`, and everybody else.
+
+    `settings` are further ones of `PersonServer.open`.
+    """
     clock, network = Clock(), Network()
     keys = {issuer: SigningKey.generate() for issuer in (AP, OTHER_AP, CALENDAR, MAIL, AS)}
     metadata: dict[str, dict[str, Any]] = {
@@ -296,10 +299,12 @@ async def open_world(folder: Path) -> AsyncIterator[World]:
         document.setdefault("jwks_uri", issuer + "/jwks.json")
     directory = StaticDirectory(metadata=metadata, keys={issuer: JWKS.of(key) for issuer, key in keys.items()})
     wire = AsyncWire(network, directory)
-    database = await Database.open(f"sqlite:///{folder}/ps.db")
+    own = database is None
+    database = database or await Database.open(f"sqlite:///{folder}/ps.db")
     server = await PersonServer.open(
-        issuer=PS, store=SQLPersonStore(database), wire=wire, clock=clock, name="Alice's server"
+        issuer=PS, store=SQLPersonStore(database), wire=wire, clock=clock, name="Alice's server", **settings
     )
     yield World(clock, network, directory, wire, database, server, keys, metadata)
     await wire.aclose()
-    await database.close()
+    if own:
+        await database.close()

@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 serve = typer.Typer(no_args_is_help=True, help="Run a server of one role, with SQLite.")
 app.add_typer(serve, name="serve")
-policy = typer.Typer(no_args_is_help=True, help="Work on the policy of an access server.")
+policy = typer.Typer(no_args_is_help=True, help="Work on the policy of an access server, or of a person server.")
 app.add_typer(policy, name="policy")
 app.add_typer(maintenance.db, name="db")
 app.add_typer(mission_commands.missions, name="missions")
@@ -201,6 +201,10 @@ def serve_person(
         Path | None,
         typer.Option(help="TOML file of the channels people can be told by: e-mail, chat, phone."),
     ] = None,
+    policy_file: Annotated[
+        Path | None,
+        typer.Option("--policy", help="TOML file of rules that allow, deny, ask the person, or ask approvers."),
+    ] = None,
     access_policy: Annotated[
         Path | None,
         typer.Option(help="Be an access server too, at the same address, with this policy: rules in .toml, or Cedar."),
@@ -231,6 +235,7 @@ def serve_person(
             title,
             organisations=organisations,
             channels=channels,
+            policy_file=policy_file,
             access=read_access_role(access_policy, access_resource or (), access_trust or (), dev=dev),
             replay=replay,
             dev=dev,
@@ -317,13 +322,16 @@ def policy_test(
     requests_file: Annotated[
         Path, typer.Argument(metavar="REQUEST.json", help="Recorded requests: one, a list, or one a line.")
     ],
+    person: Annotated[bool, typer.Option("--person", help="It is the policy of a person server.")] = False,
     json_output: Json = False,
 ) -> None:
     """Say what a policy decides on recorded requests, and by which rule; fails where `expect` says otherwise."""
+    from .person_policy import test_person_policy
     from .policy import test_policy
 
     screen = Screen(json_output=json_output)
-    carry_out(screen, lambda: test_policy(screen, policy_file, requests_file))
+    test = test_person_policy if person else test_policy
+    carry_out(screen, lambda: test(screen, policy_file, requests_file))
 
 
 @app.command()

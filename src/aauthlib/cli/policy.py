@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,8 +16,9 @@ from ..errors import ConfigurationError
 from .exits import Exit
 from .screen import Screen, safe
 
-__all__ = ["test_policy"]
+__all__ = ["read_recorded", "test_policy"]
 
+_F = TypeVar("_F")
 _EXPECT = "expect"
 _MAX_BYTES = 16_777_216
 
@@ -27,7 +29,7 @@ def test_policy(screen: Screen, policy_file: Path, requests_file: Path) -> int:
     Raises `ConfigurationError` when a file cannot be read as what it should be.
     """
     policy = load_policy(policy_file)
-    recorded = _read(requests_file)
+    recorded = read_recorded(requests_file, Facts.read)
     verdicts = asyncio.run(_decide(policy, [facts for facts, _ in recorded]))
     wrong = 0
     for number, ((facts, expected), verdict) in enumerate(zip(recorded, verdicts, strict=True), start=1):
@@ -73,8 +75,11 @@ def _failed(screen: Screen, number: int, error: Exception) -> None:
         screen.say(f"[red]✗[/] {number}. [bold]the policy failed[/], which is a server error: {safe(said)}")
 
 
-def _read(path: Path) -> list[tuple[Facts, str | None]]:
-    """One JSON object, a list of them, or one a line."""
+def read_recorded(path: Path, read: Callable[[dict[str, Any]], _F]) -> list[tuple[_F, str | None]]:
+    """Recorded requests, each with what is expected: one JSON object, a list of them, or one a line.
+
+    `read` makes facts of one. Raises `ConfigurationError`.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -97,7 +102,7 @@ def _read(path: Path) -> list[tuple[Facts, str | None]]:
         if expected is not None and not isinstance(expected, str):
             raise ConfigurationError(f"{path}, request {number}: expect is the name of a decision.")
         try:
-            found.append((Facts.read(entry), expected))
+            found.append((read(entry), expected))
         except ConfigurationError as error:
             raise ConfigurationError(f"{path}, request {number}: {error.detail}") from error
     return found

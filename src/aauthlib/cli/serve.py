@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from ..identifiers import server_identifier
 from ..messages.metadata import AgentProviderMetadata
 from ..notifying import read_channels
 from ..person.organisation_settings import read_organisations
+from ..person.policy_rules import PersonPolicyFile
 from ..provider import InvitationCodes
 from ..store.replays import shown_replay_url
 from ..web.collapsing import AccessRole
@@ -33,6 +35,7 @@ def serve_person_server(
     *,
     organisations: Path | None,
     channels: Path | None,
+    policy_file: Path | None = None,
     access: AccessRole | None = None,
     replay: str | None,
     dev: bool,
@@ -40,6 +43,7 @@ def serve_person_server(
     """Run a person server until it is stopped; with `access` it is an access server too."""
     tenants = read_organisations(organisations, dev=dev) if organisations is not None else {}
     offered = read_channels(channels) if channels is not None else []
+    rules = PersonPolicyFile(policy_file, clock=time.time) if policy_file is not None else None
 
     async def main() -> None:
         app = await build_person_app(
@@ -51,9 +55,12 @@ def serve_person_server(
             channels=offered,
             replay_url=replay,
             access=access,
+            policy=rules,
         )
         screen.say(f"[bold]Person server[/] {safe(issuer)}, on http://{host}:{port}")
         say_stores(screen, database, replay)
+        if rules is not None:
+            screen.say(f"  policy: {safe(str(policy_file))}, version {safe(rules.version)}; read again when it changes")
         if app.setup_code is not None:
             screen.say(f"  First run: make your account at {safe(issuer)}/ with this set-up code: {app.setup_code}")
         elif await app.accounts.first_run():

@@ -13,7 +13,7 @@ from ..deferred.pending import Pending, accepted_response
 from ..errors import InvalidRequest
 from ..http import Response
 from ..messages.bodies import ClarificationAnswer
-from ..messages.requirement import CLARIFICATION, Requirement
+from ..messages.requirement import APPROVAL, CLARIFICATION, Requirement
 from ..store.person_conversations import Turn
 from ..store.person_records import NotWaiting
 from ..tokens import AgentToken
@@ -26,6 +26,8 @@ __all__ = ["MAX_OPTIONS", "MAX_QUESTION_LENGTH", "Clarifying"]
 MAX_QUESTION_LENGTH = 2_000
 MAX_OPTIONS = 8
 _MAX_OPTION_LENGTH = 200
+#: Of a poll that asked for no wait, while somebody is told and decides when they come to it; in seconds.
+_APPROVAL_PAUSE_S = 5
 _NO_QUESTION = "This request is not waiting for an answer. Poll it with GET, or withdraw it with DELETE."
 
 
@@ -52,10 +54,14 @@ class Clarifying(PersonServerCore):
         turn = Turn(kind="question", text=question, options=offered, at=now)
         await self.store.ask_agent(digest, person_id=person_id, turn=turn, now=now)
 
-    async def question_response(self, pending: Pending, url: str) -> Response:
-        """A `202` for whoever polls while a question is open, or while the person only thinks."""
+    async def question_response(self, pending: Pending, url: str, *, held: bool) -> Response:
+        """A `202` for whoever polls while a question is open, or while somebody only thinks; `held` if that was."""
         if pending.state is not State.CLARIFYING:
-            return accepted_response(url, status="interacting" if pending.state is State.INTERACTING else "pending")
+            status = "interacting" if pending.state is State.INTERACTING else "pending"
+            if pending.requirement != APPROVAL:
+                return accepted_response(url, status=status)
+            pause_s = 0 if held else _APPROVAL_PAUSE_S
+            return accepted_response(url, status=status, requirement=Requirement(APPROVAL), retry_after_s=pause_s)
         question = next(
             turn for turn in reversed(await self.store.conversation(pending.digest)) if turn.kind == "question"
         )

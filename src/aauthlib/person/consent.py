@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 from ..deferred.machine import State
 from ..errors import AAuthError
 from ..messages.identity_scopes import IDENTITY_SCOPES
+from ..policies.approvers import Step
+from ..store.approval_records import BecauseOf
 from ..store.person_conversations import RequestChanged, TooManyQuestions, Turn
 from ..store.person_records import AgentOfAnotherPerson, NotWaiting
 
@@ -171,6 +173,14 @@ class ConsentView:
     """Down a chain: the agent that called the one that asks (#call-chaining)."""
     version: str
     """Names the request exactly as it is shown; a decision says which version it is about."""
+    steps: tuple[Step, ...] = ()
+    """While it waits for the person: who is asked after their yes, by the operator's policy."""
+    policy_refusal: str | None = None
+    """While it waits for the person: why the operator's policy refuses what is asked."""
+    approval: str | None = None
+    """What others than the person decide, or decided, about it."""
+    decided_by: BecauseOf | None = None
+    """The policy under which it was decided."""
     conversation: tuple[Turn, ...] = ()
     """What was said about the request so far (#clarification-chat)."""
     takes_questions: bool = False

@@ -36,6 +36,7 @@ from .faces import Faces, FlowRunner
 from .keys import ServerKeys
 from .limits import AUDITS_PER_MINUTE, MISSION_MISSES_PER_MINUTE, REVOCATIONS_PER_MINUTE, DistinctResources
 from .minting import Mint
+from .policy import AskPerson, PersonPolicy
 from .storage import PersonStore
 
 __all__ = ["PersonServerCore"]
@@ -80,6 +81,7 @@ class PersonServerCore:
         approval_lifetime_s: int = APPROVAL_LIFETIME_S,
         access_resources: Collection[str] = (),
         replay: ReplayCache | None = None,
+        rules: PersonPolicy | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         random_below: Callable[[int], int] = secrets.randbelow,
     ) -> None:
@@ -103,6 +105,8 @@ class PersonServerCore:
         self.lifetime_s, self.approval_lifetime_s = lifetime_s, approval_lifetime_s
         #: Resources whose access server has this server's identifier too (#ps-as-collapse).
         self.access_resources = frozenset(access_resources)
+        #: The operator's policy; without one everything is the person's to decide.
+        self.rules: PersonPolicy = rules if rules is not None else AskPerson()
         self._random_bytes = random_bytes
         self.policy = VerificationPolicy(dev=dev)
         self.replay: ReplayCache = replay if replay is not None else MemoryReplayCache()
@@ -258,6 +262,10 @@ class PersonServerCore:
     def random_id(self) -> str:
         """256 random bits, for a URL or a form."""
         return b64url_encode(self._random_bytes(32))
+
+    def random_hex(self) -> str:
+        """256 random bits in hex, as the rows of requests and approvals are named."""
+        return self._random_bytes(32).hex()
 
     async def tidy(self) -> None:
         """Drop what has served its time, now and then."""

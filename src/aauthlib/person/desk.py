@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import msgspec
+
 from ..deferred.machine import Event
 from ..deferred.pending import MAX_CODE_ATTEMPTS
 from ..errors import InvalidCode, InvalidRequest, NotFound
@@ -17,6 +19,7 @@ from ..messages.bodies import PLATFORMS
 from ..messages.codes import code_digest
 from ..messages.identity_scopes import released_claims
 from ..messages.requirement import CLARIFICATION
+from ..store.approval_records import AgreedTo, Origin
 from ..store.person_conversations import MAX_QUESTIONS, RequestChanged, version_of
 from ..store.person_records import NAMING, AgentId, AuditRecord, Consent, Decision, PersonRequest, Untold
 from .asked import AUTH_TOKEN, PERSON_TOKEN, TOKENS, Asked
@@ -37,7 +40,9 @@ from .faces import cut, resource_face, scope_line, short
 from .federating import Federating
 from .mission_desk import mission_request_view
 from .mission_views import MissionFace, MissionRequestView
-from .outcomes import callback_of, outcome_of
+from .outcomes import approval_of, callback_of, decided_by, outcome_of
+from .policy import Refuse
+from .ruling import PolicyRefuses, ahead_of, new_approval, rule_on
 
 __all__ = ["ConsentDesk"]
 
@@ -98,12 +103,15 @@ class ConsentDesk(Federating):
         scope: Collection[str] | None = None,
         remember: bool = True,
         version: str | None = None,
+        origin: Origin | None = None,
     ) -> str | None:
         """Say yes, to all of it or to the values in `scope`. Returns where the browser goes, or `None` for our page.
 
-        `version` is that of the view it was decided on. Repeating it changes nothing. Raises `RequestChanged` when the
-        agent has updated its request since, `NotFound`, `NotWaiting`, `Expired`, `AgentOfAnotherPerson`,
-        `ResourceInteractionFirst`, `OtherOrganisation`, or `InvalidRequest` when nothing is left of the scope.
+        Where the policy asks others too, the request waits for them from now on. `version` is that of the view it was
+        decided on, `origin` from where. Repeating it changes nothing. Raises `RequestChanged` when the agent has
+        updated its request since, `NotFound`, `NotWaiting`, `Expired`, `AgentOfAnotherPerson`,
+        `ResourceInteractionFirst`, `OtherOrganisation`, `PolicyRefuses`, which leaves the request as it is, or
+        `InvalidRequest` when nothing is left of the scope.
         """
         now = self.clock()
         request = await self.store.request_for(digest, person_id=person_id, now=now)
@@ -127,6 +135,15 @@ class ConsentDesk(Federating):
                 raise InvalidRequest(
                     "The access server of this resource decides about the whole request: allow all of it, or deny it."
                 )
+        opening, because = None, dict[str, str]()
+        if request.pending.waiting:
+            narrowed = msgspec.structs.replace(asked, scope=tuple(scopes)) if asked.kind == AUTH_TOKEN else asked
+            ruled = await rule_on(self, narrowed, person_id)
+            if isinstance(ruled.decision, Refuse):
+                raise PolicyRefuses(ruled.decision.reason)
+            because = ruled.details(origin or Origin())
+            if ruled.decision.steps:
+                opening = new_approval(self, narrowed, person_id, ruled, AgreedTo(at=now, remember=remember))
         request = await self.store.grant(
             digest,
             Decision(
@@ -141,17 +158,19 @@ class ConsentDesk(Federating):
                 device=asked.device,
                 root=asked.root,
                 mission=asked.mission_s256,
+                because=because,
             ),
             now=now,
+            opening=opening,
         )
         # The access server may want the person on a page of its own; then ours is the one that sends them there.
         if await self.start_when_granted(digest):
             return None
         return request.callback
 
-    async def deny(self, digest: str, *, person_id: str) -> str | None:
+    async def deny(self, digest: str, *, person_id: str, origin: Origin | None = None) -> str | None:
         """Say no. Returns where the browser goes. Raises `NotFound`, `NotWaiting` or `Expired`."""
-        return await self._end(digest, person_id, Event.DENY, "The person declined the request.")
+        return await self._end(digest, person_id, Event.DENY, "The person declined the request.", origin)
 
     async def abandon(self, digest: str, *, person_id: str) -> str | None:
         """The person left without deciding. Returns and raises as `deny`."""
@@ -285,8 +304,13 @@ class ConsentDesk(Federating):
 
     # ------------------------------------------------------------------ views
 
-    async def _end(self, digest: str, person_id: str, event: Event, detail: str) -> str | None:
-        request = await self.store.refuse(digest, person_id=person_id, event=event, detail=detail, now=self.clock())
+    async def _end(
+        self, digest: str, person_id: str, event: Event, detail: str, origin: Origin | None = None
+    ) -> str | None:
+        because = (origin or Origin()).details()
+        request = await self.store.refuse(
+            digest, person_id=person_id, event=event, detail=detail, because=because, now=self.clock()
+        )
         return callback_of(request)
 
     async def _other_organisation(self, asked: Asked, person_id: str) -> str | None:
@@ -322,6 +346,7 @@ class ConsentDesk(Federating):
         mission = None
         if asked.mission_s256 is not None:
             mission = await self.store.mission(asked.root or asked.agent_id, asked.mission_s256)
+        steps, refusal_of_policy = await ahead_of(self, request, asked, person_id)
         interaction = None
         if asked.interaction is not None:
             url = with_parameters(
@@ -359,6 +384,10 @@ class ConsentDesk(Federating):
             access_refusal=refusal,
             on_behalf_of=asked.upstream.caller if asked.upstream else None,
             version=version_of(pending.request),
+            steps=steps,
+            policy_refusal=refusal_of_policy,
+            approval=approval_of(request),
+            decided_by=decided_by(pending.decision),
             conversation=tuple(conversation),
             takes_questions=CLARIFICATION in asked.capabilities,
             questions_left=max(0, MAX_QUESTIONS - questions),

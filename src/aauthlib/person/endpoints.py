@@ -43,6 +43,7 @@ from .mission_lookup import capped, mission_of_request, refuse_ended_mission
 from .opening import Opening
 from .relay_answers import follow_own_page, relay_response
 from .resource_tokens import verify_resource_token
+from .ruling import way_of
 
 __all__ = ["TokenEndpoints"]
 
@@ -86,14 +87,21 @@ class TokenEndpoints(Opening, Clarifying):
         )
         person_id, consents = await self.standing_of(asked)
         await self.check_wanted_tenant(asked, person_id)
-        if person_id is not None and not prompt - {"none"}:
-            if NAMING in consents:
+        if person_id is not None:
+            anew = bool(prompt - {"none"})
+            remembered = NAMING in consents and not anew
+            way = await way_of(self, asked, person_id, agreed_before=remembered, ask_anew=anew)
+            if way.approval is not None:
+                opened = await self.open_for_approvers(asked, way.approval, agent, subagent)
+                return await self._poll_opened(opened, request, asked, agent)
+            if way.through:
                 await self.remember_tokens(agent, subagent)
                 return await self._issue(asked, person_id, ())
-            earlier = await decided_earlier(self, asked, person_id=person_id)
-            response = await self._deliver_otherwise(earlier, asked, person_id, agent, subagent)
-            if response is not None:
-                return response
+            if not anew and not way.others:
+                earlier = await decided_earlier(self, asked, person_id=person_id)
+                response = await self._deliver_otherwise(earlier, asked, person_id, agent, subagent)
+                if response is not None:
+                    return response
         return await self.ask_person(asked, body, prompt, agent, subagent)
 
     async def auth_token(self, request: Request) -> Response:
@@ -143,12 +151,18 @@ class TokenEndpoints(Opening, Clarifying):
         person_id, consents = await self.standing_of(asked)
         await self.check_wanted_tenant(asked, person_id)
         await self.check_presented_tenant(asked, person_id)
-        remembered = set(asked.scope) <= consents and not prompt - {"none"} and interaction is None
-        earlier = None
-        if person_id is not None and not remembered and not prompt - {"none"}:
-            earlier = await decided_earlier(self, asked, person_id=person_id)
+        anew = bool(prompt - {"none"}) or interaction is not None
+        remembered = set(asked.scope) <= consents and not anew
+        way, earlier = None, None
+        if person_id is not None:
+            way = await way_of(self, asked, person_id, agreed_before=remembered, ask_anew=anew)
+            if way.ask_person and not way.others and not anew:
+                earlier = await decided_earlier(self, asked, person_id=person_id)
         if access_server is None:
-            if person_id is not None and remembered:
+            if way is not None and way.approval is not None:
+                opened = await self.open_for_approvers(asked, way.approval, agent, subagent)
+                return await self._poll_opened(opened, request, asked, agent)
+            if person_id is not None and way is not None and way.through:
                 await self.remember_tokens(agent, subagent)
                 return await self._issue(asked, person_id, asked.scope)
             if person_id is not None:
@@ -163,7 +177,11 @@ class TokenEndpoints(Opening, Clarifying):
             **({"subagent_token": subagent.raw} if subagent else {}),
             **({"upstream_token": upstream.token.raw} if upstream else {}),
         }
-        if person_id is not None and (remembered or earlier is not None):
+        if way is not None and way.approval is not None:
+            opened = await self.open_for_approvers(asked, way.approval, agent, subagent)
+            await self.start_federation(opened.pending.digest, asked, tokens, resource_token.exp)
+            return await self._poll_opened(opened, request, asked, agent)
+        if person_id is not None and way is not None and (way.through or earlier is not None):
             wait_s = parse_prefer_wait(request.headers, most_s=MAX_WAIT_S)
             opened = await self.open_request(asked, None, agent, subagent)
             await self.start_federation(opened.pending.digest, asked, tokens, resource_token.exp)
@@ -173,6 +191,12 @@ class TokenEndpoints(Opening, Clarifying):
         opened = await self.open_for_person(asked, body, prompt, agent, subagent)
         await self.start_federation(opened.pending.digest, asked, tokens, resource_token.exp)
         return self.pending.accepted(opened)
+
+    async def _poll_opened(self, opened: Opened, request: Request, asked: Asked, agent: AgentToken) -> Response:
+        """Answer a request that waits for approvers, who may have decided the same before; it may be held, too."""
+        wait_s = parse_prefer_wait(request.headers, most_s=MAX_WAIT_S)
+        pending_id = opened.url.rpartition("/")[2]
+        return await self._poll(pending_id, asked.owner, key=agent.cnf, wait_s=wait_s, at_server_s=wait_s)
 
     async def poll(self, request: Request, pending_id: str) -> Response:
         """GET of a pending URL (#polling-with-get). Raises the errors of #polling-error-codes."""
@@ -209,7 +233,7 @@ class TokenEndpoints(Opening, Clarifying):
             if pending.kind in RELAYS and pending.state is not State.CLARIFYING:
                 url = f"{self.issuer}/pending/{pending_id}"
                 return await relay_response(self, pending, Asked.of(pending.request), url)
-            return await self.question_response(pending, f"{self.issuer}/pending/{pending_id}")
+            return await self.question_response(pending, f"{self.issuer}/pending/{pending_id}", held=wait_s > 0)
 
         try:
             return await self.pending.poll(pending_id, owner=owner, wait_s=wait_s, complete=complete, waiting=waiting)
@@ -227,6 +251,7 @@ class TokenEndpoints(Opening, Clarifying):
         agent = await self.calling_agent(request)
         pending = await self.own_request(agent, pending_id)
         await self.pending.cancel(pending_id, owner=owner_of(agent))
+        await self.store.withdraw_approval_of(pending.digest, now=self.clock())
         asked = Asked.of(pending.request)
         if asked.access_server is not None:
             await self.withdraw_federated(pending.digest, asked)

@@ -18,6 +18,7 @@ from ..store.person_records import IssuedToken
 from .asked import PERSON_TOKEN, Asked
 from .core import PersonServerCore
 from .mission_lookup import capped
+from .ruling import left_to_others
 
 __all__ = ["answer_of"]
 
@@ -55,7 +56,9 @@ async def _approved(server: PersonServerCore, pending: Pending, asked: Asked) ->
     texts = dict[str, str]()
     person_id = str(decision["granted_by"])
     tenant = await server.store.tenant_of(person_id)
-    for resource in decision["resources"]:
+    left = await left_to_others(server, asked, person_id)
+    # What the policy leaves to others than the person is declined here; the agent asks for it on its own.
+    for resource in [each for each in decision["resources"] if each not in left]:
         try:
             completion = server.mint.person_token(_for(asked, resource, mission), person_id, tenant=tenant)
         except Expired:

@@ -12,6 +12,8 @@ from collections.abc import Collection
 from ..errors import InvalidRequest, NotFound
 from ..messages.missions import check_markdown
 from ..messages.requirement import CLARIFICATION
+from ..policies.approvers import Step
+from ..store.approval_records import AgreedTo, Origin
 from ..store.person_conversations import MAX_QUESTIONS
 from ..store.person_mission_records import REVOKED, SUPERSEDED, Approval, Mission, Verdict
 from ..store.person_records import PersonRequest
@@ -21,7 +23,9 @@ from .consent import AgentFace
 from .core import PersonServerCore
 from .faces import resource_face, short
 from .mission_views import MissionFace, MissionPage, MissionRequestView
-from .outcomes import callback_of, outcome_of
+from .outcomes import approval_of, callback_of, decided_by, outcome_of
+from .policy import Refuse
+from .ruling import PolicyRefuses, ahead_of, left_to_others, new_approval, rule_on
 
 __all__ = ["LIFETIMES_S", "MissionDesk", "mission_request_view"]
 
@@ -51,11 +55,14 @@ class MissionDesk(PersonServerCore):
         resources: Collection[str] | None = None,
         lifetime: str = "month",
         replaces: str | None = None,
+        origin: Origin | None = None,
     ) -> str | None:
         """Say yes to a proposal: to its text, or that in `description`; to all of its tools and resources, or those
         named. Returns where the browser goes, or `None` for our page.
 
-        Raises `InvalidRequest`, `NotFound`, `NotWaiting`, `Expired`, `AgentOfAnotherPerson` or `MissionTerminated`.
+        A tool that the policy does not leave to the person is no approved tool: its agent asks for each use.
+        Raises `PolicyRefuses`, `InvalidRequest`, `NotFound`, `NotWaiting`, `Expired`, `AgentOfAnotherPerson` or
+        `MissionTerminated`.
         """
         now = self.clock()
         request = await self.store.request_for(digest, person_id=person_id, now=now)
@@ -65,14 +72,21 @@ class MissionDesk(PersonServerCore):
         if lifetime not in LIFETIMES_S:
             raise InvalidRequest("Choose how long the mission may run.")
         proposal, length_s = asked.proposal, LIFETIMES_S[lifetime]
+        because, left = dict[str, str](), frozenset[str]()
+        if request.pending.waiting:
+            ruled = await rule_on(self, asked, person_id)
+            if isinstance(ruled.decision, Refuse):
+                raise PolicyRefuses(ruled.decision.reason)
+            because, left = ruled.details(origin or Origin()), await left_to_others(self, asked, person_id)
         approval = Approval(
             person_id=person_id,
             agent=asked.agent_id,
             description=proposal.description if description is None else check_markdown(description, "The text"),
-            tools=[tool for tool in proposal.tools if tools is None or tool.name in tools],
+            tools=[tool for tool in proposal.tools if (tools is None or tool.name in tools) and tool.name not in left],
             resources=[each for each in proposal.resources if resources is None or each in resources],
             expires_at=now + length_s if length_s is not None else None,
             replaces=replaces,
+            because=because,
         )
         request, due = await self.store.approve_mission(digest, approval, now=now)
         await tell_resources(self, due)
@@ -87,10 +101,11 @@ class MissionDesk(PersonServerCore):
         reason: str | None = None,
         remember: bool = False,
         answer: str | None = None,
+        origin: Origin | None = None,
     ) -> str | None:
         """Answer anything but a request for a token or a proposal. `reason` goes with a permission denied, `remember`
         with one that holds as long as the mission, `answer` with a question; a yes to a relay is going there. All but a
-        permission are refused with `deny`.
+        permission are refused with `deny`. Where the policy asks others too, a permission waits for them from now on.
 
         Returns where the browser goes. Raises as `approve_mission` does.
         """
@@ -104,6 +119,14 @@ class MissionDesk(PersonServerCore):
         if asked.relay is not None and asked.relay.hosted is not None:
             raise NotFound("This page is on this server, and decided on there.")
         action = asked.permission.action if asked.permission is not None else None
+        opening, because = None, (origin or Origin()).details()
+        if asked.kind == PERMISSION and yes and request.pending.waiting:
+            ruled = await rule_on(self, asked, person_id)
+            if isinstance(ruled.decision, Refuse):
+                raise PolicyRefuses(ruled.decision.reason)
+            because = ruled.details(origin or Origin())
+            if ruled.decision.steps:
+                opening = new_approval(self, asked, person_id, ruled, AgreedTo(at=now, remember=remember))
         verdict = Verdict(
             person_id=person_id,
             agent=asked.agent_id,
@@ -112,8 +135,9 @@ class MissionDesk(PersonServerCore):
             reason=check_markdown(reason, "The reason") if reason and not yes else None,
             answer=check_markdown(answer or "", "The answer") if asked.kind == QUESTION else None,
             remember_action=action if yes and remember and asked.mission_s256 is not None else None,
+            because=because,
         )
-        request, due = await self.store.decide_in_mission(digest, verdict, now=now)
+        request, due = await self.store.decide_in_mission(digest, verdict, now=now, opening=opening)
         await tell_resources(self, due)
         return callback_of(request)
 
@@ -180,6 +204,11 @@ async def mission_request_view(server: PersonServerCore, request: PersonRequest,
             for each in await server.store.missions_of(person_id)
             if each.agent == asked.agent_id and each.ended(now=now) is None
         ]
+    steps, policy_refusal, left = tuple[Step, ...](), None, frozenset[str]()
+    if asked.kind in (MISSION, PERMISSION):
+        steps, policy_refusal = await ahead_of(server, request, asked, person_id)
+    if proposal is not None and pending.waiting:
+        left = await left_to_others(server, asked, person_id)
     relay = asked.relay
     description = asked.text or (proposal.description if proposal is not None else None)
     if permission is not None:
@@ -222,4 +251,9 @@ async def mission_request_view(server: PersonServerCore, request: PersonRequest,
         hosted=relay.hosted if relay is not None else None,
         context=asked.justification or "",
         answer=pending.decision.get("answer"),
+        steps=steps,
+        policy_refusal=policy_refusal,
+        left_to_others=tuple(sorted(left)),
+        approval=approval_of(request),
+        decided_by=decided_by(pending.decision),
     )

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from ..deferred.machine import WAITING, State
 from ..messages.missions import MissionBlob, Tool
+from ..policies.approvers import Step
+from ..store.approval_records import BecauseOf
 from ..store.person_conversations import Turn
 from ..store.person_mission_records import LogEntry, Mission
 from .consent import AgentFace, ResourceFace
@@ -101,6 +103,16 @@ class MissionRequestView:
     """Agent-asserted Markdown beside a relay or a question."""
     answer: str | None = None
     """How a question was answered."""
+    steps: tuple[Step, ...] = ()
+    """While it waits for the person: who is asked after their yes, by the operator's policy."""
+    policy_refusal: str | None = None
+    """While it waits for the person: why the operator's policy refuses what is asked."""
+    left_to_others: tuple[str, ...] = ()
+    """Of a proposal: tools and resources that the policy does not leave to the person alone. Each use is asked for."""
+    approval: str | None = None
+    """What others than the person decide, or decided, about it."""
+    decided_by: BecauseOf | None = None
+    """The policy under which it was decided."""
 
     @property
     def waiting(self) -> bool:

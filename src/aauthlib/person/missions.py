@@ -19,6 +19,7 @@ from .asked import MISSION, MISSION_COMPLETION, MISSION_UPDATE, Asked, AskedAgen
 from .core import owner_of
 from .mission_lookup import active_mission_of, capped
 from .opening import Opening
+from .ruling import way_of
 
 __all__ = ["MissionEndpoint", "about"]
 
@@ -33,7 +34,8 @@ class MissionEndpoint(Opening):
     async def propose_mission(self, request: Request) -> Response:
         """POST to `mission_endpoint` (#mission-creation): `202`; the poll brings the approved mission.
 
-        Raises `InvalidRequest`, `UserUnreachable`, `RateLimited`, or a `SignatureError`.
+        Raises `InvalidRequest`, `Denied` by the operator's policy, `UserUnreachable`, `RateLimited`, or a
+        `SignatureError`.
         """
         agent = await self.calling_agent(request)
         self.check_person_server(agent)
@@ -42,6 +44,9 @@ class MissionEndpoint(Opening):
         for resource in body.resources:
             self.resources_named.count(owner_of(agent), resource)
         asked = Asked(kind=MISSION, proposal=body, **about(agent, capabilities=body.capabilities))
+        standing = await self.store.standing(agent.identity, resource="")
+        if standing.binding is not None:
+            await way_of(self, asked, standing.binding.person_id, agreed_before=False)
         return await self.ask_about(asked, agent, body.capabilities)
 
     async def act_on_mission(self, request: Request, mission_s256: str) -> Response:

@@ -17,7 +17,7 @@ from .asked import AUTH_TOKEN, PERSON_TOKEN, Asked
 from .meanwhile import Meanwhile
 from .questions import is_open, waits_of
 
-__all__ = ["notifier_of", "teller_of"]
+__all__ = ["approvals_teller_of", "notifier_of", "teller_of"]
 
 #: A topic's most characters.
 _TOPIC = 32
@@ -41,11 +41,30 @@ def teller_of(server: Meanwhile) -> Teller:
     return tell
 
 
+def approvals_teller_of(server: Meanwhile) -> Teller:
+    """What to say to somebody whose approval `server` asks for."""
+
+    async def tell(id_: str, person_id: str) -> Message:
+        standing, seat = await server.store.approval_standing(id_, person_id=person_id, now=server.clock())
+        if not seat:
+            raise NotFound("It is somebody else's to decide now.")
+        asked = Asked.of(standing.approval.request)
+        where = f" about {_host(asked.resource)}" if asked.resource else ""
+        return Message(
+            f"Your approval is asked at {_host(server.issuer)}",
+            f"{_host(asked.agent.iss)} asks for somebody of your organisation{where}.",
+            f"{server.issuer}/approvals/{id_}",
+            id_[:_TOPIC],
+        )
+
+    return tell
+
+
 def notifier_of(
     server: Meanwhile, store: NotificationStore, *, others: Sequence[Teller] = (), **settings: Any
 ) -> Notifier:
     """The notifier of `server`, and of the `others` in the same database; `settings` are more of `Notifier`'s."""
-    tellers = (teller_of(server), *others)
+    tellers = (teller_of(server), approvals_teller_of(server), *others)
     return Notifier(store, tellers, issuer=server.issuer, wire=server.wire, dev=server.dev, **settings)
 
 

@@ -21,6 +21,7 @@ from ..errors import (
 from ..http import Response
 from ..messages.bodies import RequestContext
 from ..messages.requirement import APPROVAL, INTERACTION
+from ..store.approval_records import Opening as NewApproval
 from ..store.person_mission_records import REVOKED
 from ..tokens import AgentToken, AuthToken, PersonToken, verify
 from ..tokens.checks import check_subagent_token
@@ -160,11 +161,13 @@ class Opening(Federating):
         subagent: AgentToken | None,
         *,
         until: float | None = None,
+        approval: NewApproval | None = None,
     ) -> Opened:
         """Open a pending request, and record the agent tokens it hangs on; it ends at `until` at the latest.
 
         A person who was told, rather than sent here, has the longer time, whether the tokens of the request live so
-        long or not (`earlier`). What ends in no token does not depend on any.
+        long or not (`earlier`). What ends in no token does not depend on any. With `approval` it waits for that, or
+        ends at once as that was decided.
 
         Raises `RateLimited` or `RevokedJWT`.
         """
@@ -182,10 +185,18 @@ class Opening(Federating):
             ends.append(asked.not_after)
         if until is not None:
             ends.append(until)
-        return await self.pending.open(
+        opened = self.pending.prepare(
             kind=asked.kind,
             owner=asked.owner,
             request=asked.to_request(),
             requirement=requirement,
             lifetime_s=min(ends) - now,
         )
+        await self.store.create_pending(opened.pending, opening=approval)
+        return opened
+
+    async def open_for_approvers(
+        self, asked: Asked, approval: NewApproval, agent: AgentToken, subagent: AgentToken | None
+    ) -> Opened:
+        """Open a request that others than the person decide about. Raises as `open_request` does, or `Revoked`."""
+        return await self.open_request(asked, APPROVAL, agent, subagent, approval=approval)

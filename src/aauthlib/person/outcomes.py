@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..deferred.machine import State
 from ..deferred.pending import Pending
+from ..store.approval_records import BecauseOf
 from ..store.person_records import PersonRequest
 from .callbacks import CALLBACK_ERRORS, with_parameters
 
-__all__ = ["callback_of", "outcome_of"]
+__all__ = ["approval_of", "callback_of", "decided_by", "outcome_of"]
 
 
 def outcome_of(pending: Pending) -> State | None:
@@ -28,3 +32,16 @@ def callback_of(request: PersonRequest) -> str | None:
         return None
     error = CALLBACK_ERRORS.get(outcome_of(request.pending) or State.DELIVERED)
     return with_parameters(request.callback, error=error) if error else request.callback
+
+
+def decided_by(decision: Mapping[str, Any]) -> BecauseOf | None:
+    """The policy under which a request was decided, where there was one."""
+    version = decision.get("policy")
+    if not version:
+        return None
+    return BecauseOf(version=str(version), rule=str(decision.get("rule", "")), approval=decision.get("approval"))
+
+
+def approval_of(request: PersonRequest) -> str | None:
+    """What others than the person decide, or decided, about a request."""
+    return request.approval or request.pending.decision.get("approval")

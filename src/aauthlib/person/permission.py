@@ -1,22 +1,24 @@
 """The permission and the audit endpoint (#permission-endpoint, #audit-endpoint): what no resource governs.
 
 An agent asks before it acts, and says afterwards what it did. What the mission approved, or the person allowed for as
-long as it lasts, is granted at once; everything else is the person's to decide.
+long as it lasts, is granted at once; everything else is the person's to decide, unless the operator's policy says
+otherwise.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..errors import RateLimited
+from ..errors import Denied, RateLimited
 from ..http import Fields, Request, Response, json_response
 from ..messages.bodies import decode_request
 from ..messages.missions import AuditRequest, PermissionRequest
-from ..store.person_mission_records import LogEntry
+from ..store.person_mission_records import LogEntry, Mission
 from .asked import PERMISSION, Asked, AskedPermission
 from .core import owner_of
 from .mission_lookup import active_mission_of
 from .missions import MissionEndpoint, about
+from .ruling import way_of
 
 __all__ = ["PermissionEndpoint"]
 
@@ -35,24 +37,37 @@ class PermissionEndpoint(MissionEndpoint):
         body = decode_request(PermissionRequest, request)
         body.check()
         mission = await active_mission_of(self, body.mission_s256, agent) if body.mission_s256 is not None else None
-        if mission is not None:
-            approved = any(tool.name == body.action for tool in mission.terms().approved_tools)
-            if not approved:
-                standing = await self.store.standing(agent.identity, resource="", mission=mission.s256)
-                approved = body.action in standing.consents
-            if approved:
-                content = {**_told(body), "permission": "granted"}
-                await self.store.append_to_log(
-                    mission, LogEntry(at=self.clock(), kind="permission", actor="agent", content=content)
-                )
-                return json_response(200, {"permission": "granted"})
         asked = Asked(
             kind=PERMISSION,
             permission=AskedPermission(action=body.action, description=body.description, parameters=body.parameters),
             mission_s256=mission.s256 if mission else None,
             **about(agent, mission, capabilities=body.capabilities),
         )
+        standing = await self.store.standing(
+            agent.identity, resource="", mission=mission.s256 if mission is not None else None
+        )
+        if standing.binding is None:
+            return await self.ask_about(asked, agent, body.capabilities)
+        approved = mission is not None and (
+            any(tool.name == body.action for tool in mission.terms().approved_tools) or body.action in standing.consents
+        )
+        try:
+            way = await way_of(self, asked, standing.binding.person_id, agreed_before=approved)
+        except Denied as error:
+            # A permission that is denied is an answer, too (#permission-response).
+            return await self._answer(mission, body, {"permission": "denied", "reason": error.detail})
+        if way.approval is not None:
+            return self.pending.accepted(await self.open_for_approvers(asked, way.approval, agent, None))
+        if way.through:
+            return await self._answer(mission, body, {"permission": "granted"})
         return await self.ask_about(asked, agent, body.capabilities)
+
+    async def _answer(self, mission: Mission | None, body: PermissionRequest, answer: dict[str, str]) -> Response:
+        """Answer at once, with an entry in the mission's log."""
+        if mission is not None:
+            entry = LogEntry(at=self.clock(), kind="permission", actor="agent", content={**_told(body), **answer})
+            await self.store.append_to_log(mission, entry)
+        return json_response(200, answer)
 
     async def audit(self, request: Request) -> Response:
         """POST to `audit_endpoint` (#audit-response): `201` once the record is in the mission's log for good.

@@ -1,8 +1,8 @@
 """What the operator's policy decides about requests, before and beside the person (#approval-pending).
 
 A policy is asked once it is known for whom an agent acts. It may let a request through, refuse it, leave it to the
-person, or to approvers with or without the person. What it may not get wrong is seen to by whoever asks it
-(`ruling`), such as that identity claims are released by the person alone.
+person, or to approvers with or without the person. `guarded` is what no policy may get wrong; it knows no server, so
+that `aauth policy test` says what a server does.
 """
 
 from __future__ import annotations
@@ -13,10 +13,22 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ..errors import ConfigurationError
+from ..messages.identity_scopes import IDENTITY_SCOPES
 from ..store.approval_records import BecauseOf, Course
-from .asked import Asked
+from .asked import MISSION, Asked
 
-__all__ = ["ASK_PERSON", "AskPerson", "Facts", "PersonPolicy", "Refuse", "Verdict", "facts_of"]
+__all__ = [
+    "ASK_PERSON",
+    "AskPerson",
+    "Facts",
+    "PersonPolicy",
+    "Refuse",
+    "Verdict",
+    "facts_of",
+    "guarded",
+    "name_of",
+]
 
 #: What is demanded where no policy says anything: the person is asked.
 ASK_PERSON = Course()
@@ -28,7 +40,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One request as a policy sees it."""
 
     kind: str
-    """`person_token`, `auth_token` or `permission`."""
+    """`person_token`, `auth_token`, `permission` or `mission`."""
     agent: str
     """The agent identifier; of a sub-agent's request, its parent."""
     provider: str
@@ -52,6 +64,17 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of a permission, in its smallest unit. Agent-asserted, as the whole of a permission request is."""
     currency: str | None = None
 
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Facts:
+        """A recorded request. Raises `ConfigurationError`."""
+        unknown = sorted(set(document) - set(cls.__struct_fields__))
+        if unknown:
+            raise ConfigurationError(f"A request to a person server has no member {', '.join(unknown)}.")
+        try:
+            return msgspec.convert(dict(document), cls)
+        except msgspec.ValidationError as error:
+            raise ConfigurationError(str(error)) from error
+
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
@@ -69,12 +92,38 @@ class Verdict:
     because: BecauseOf
 
 
+def name_of(decision: Course | Refuse) -> str:
+    """The decision's name in policies, in the log and on the command line."""
+    if isinstance(decision, Refuse):
+        return "deny"
+    return "approvers" if decision.steps else "ask" if decision.ask_person else "allow"
+
+
+def guarded(facts: Facts, verdict: Verdict) -> Verdict:
+    """The verdict, or the one that must stand in its place.
+
+    Identity claims are released by the person alone, and a mission is theirs to approve; what is asked in it is ruled
+    on when it is asked.
+    """
+    decision = verdict.decision
+    if isinstance(decision, Refuse):
+        return verdict
+    if facts.kind == MISSION:
+        return Verdict(ASK_PERSON, verdict.because)
+    if not decision.ask_person and IDENTITY_SCOPES.keys() & set(facts.scope):
+        return Verdict(msgspec.structs.replace(decision, ask_person=True), verdict.because)
+    return verdict
+
+
 class PersonPolicy(Protocol):
     """Decides what a request needs."""
 
     @property
     def version(self) -> str:
         """Names what decides now, for the log."""
+
+    async def look(self) -> str:
+        """Take over what has changed, and return the version that decides now."""
 
     async def decide(self, facts: Facts) -> Verdict:
         """Decide on these facts. When it raises, the request fails as `server_error`, with nothing granted."""
@@ -84,6 +133,9 @@ class AskPerson:
     """The policy of a server that has none: everything is the person's to decide."""
 
     version = ""
+
+    async def look(self) -> str:
+        return self.version
 
     async def decide(self, facts: Facts) -> Verdict:
         return Verdict(ASK_PERSON, BecauseOf(version="", rule=""))

@@ -31,7 +31,7 @@ from ..policies.conditions import Condition
 from ..policies.documents import Entry, read_document, string
 from ..policies.reloading import Reloading, read_text
 from ..store.approval_records import BecauseOf, Course
-from .asked import AUTH_TOKEN, PERMISSION, PERSON_TOKEN
+from .asked import AUTH_TOKEN, MISSION, PERMISSION, PERSON_TOKEN
 from .policy import ASK_PERSON, Facts, Refuse, Verdict
 
 __all__ = ["PersonPolicyFile", "PersonRules", "load_person_policy"]
@@ -42,7 +42,7 @@ _MEMBERS = {
     "ask": set[str](),
     "approvers": {"ask_person", *APPROVER_MEMBERS},
 }
-_KINDS = (PERSON_TOKEN, AUTH_TOKEN, PERMISSION)
+_KINDS = (PERSON_TOKEN, AUTH_TOKEN, PERMISSION, MISSION)
 _TEXTS = (
     "agent",
     "provider",
@@ -85,6 +85,9 @@ class PersonRules:
         courses = [rule.decision for rule in self._rules if isinstance(rule.decision, Course)]
         return groups_of(step for course in courses for step in course.steps)
 
+    async def look(self) -> str:
+        return self._version
+
     async def decide(self, facts: Facts) -> Verdict:
         """Decide each scope value for itself: what is asked together needs what each part of it needs.
 
@@ -125,6 +128,9 @@ class PersonPolicyFile(Reloading[PersonRules]):
     def __init__(self, path: Path, *, clock: Clock) -> None:
         super().__init__(path, load_person_policy, clock=clock)
 
+    async def look(self) -> str:
+        return (await self.current()).version
+
     async def decide(self, facts: Facts) -> Verdict:
         return await (await self.current()).decide(facts)
 
@@ -147,7 +153,12 @@ def _together(courses: Sequence[Course]) -> Course:
 
 
 def _rule(entry: Entry) -> _Rule:
-    conditions = _conditions(entry.table.get("when", {}), entry.where)
+    when = entry.table.get("when", {})
+    conditions = _conditions(when, entry.where)
+    if entry.kind in ("allow", "approvers") and isinstance(when, Mapping) and when.get("kind") in (MISSION, [MISSION]):
+        raise ConfigurationError(
+            f"{entry.where}: a mission is its person's to approve. Deny it, or rule on what is asked in it."
+        )
     return _Rule(entry.name, _decision(entry), conditions)
 
 

@@ -1,7 +1,7 @@
 """The person server (#person-server): the parts put together.
 
 What agents call is in `endpoints`, `missions` and `permission`, what providers and resources call in `revocation`, what
-the pages call in `desk` and `mission_desk`.
+the pages call in `desk`, `mission_desk` and `approving`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..effects import Clock
+from .approving import ApprovalDesk
 from .cascade import tell_again
 from .desk import ConsentDesk
 from .faces import FlowRunner
@@ -25,7 +26,7 @@ from .storage import PersonStore
 __all__ = ["PersonServer"]
 
 
-class PersonServer(RevocationEndpoint, InteractionEndpoint, ConsentDesk, MissionDesk, PersonalData):
+class PersonServer(RevocationEndpoint, InteractionEndpoint, ConsentDesk, MissionDesk, ApprovalDesk, PersonalData):
     """A person server, without a web framework. Make one with `PersonServer.open`."""
 
     @classmethod
@@ -42,8 +43,7 @@ class PersonServer(RevocationEndpoint, InteractionEndpoint, ConsentDesk, Mission
         """A person server with the keys in `store`, which are made on first start.
 
         `settings` are those of `PersonServerCore`: `dev`, `name`, `description`, `logo_uri`, `lifetime_s`,
-        `approval_lifetime_s`, `replay`.
-        Raises `InvalidIdentifier` when `issuer` is no server identifier.
+        `approval_lifetime_s`, `replay`, `rules`. Raises `InvalidIdentifier` when `issuer` is no server identifier.
         """
         keys = await load_keys(store, clock=clock, random_bytes=random_bytes)
         return cls(issuer=issuer, store=store, wire=wire, keys=keys, clock=clock, random_bytes=random_bytes, **settings)

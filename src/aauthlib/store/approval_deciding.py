@@ -14,7 +14,7 @@ from ..deferred.machine import WAITING, Event
 from ..errors import RateLimited
 from ..messages.requirement import APPROVAL
 from ..policies.approvers import Place, Seat, complete, passed
-from .approval_records import AgreedTo, Approval, BecauseOf, Course, Opening
+from .approval_records import AgreedTo, Approval, BecauseOf, Course, Opening, Origin
 from .approval_roster import asked_of, counting_votes, seats_of
 from .approval_rows import add_entry, agreed_text, course_text, insert_approval, load_approval
 from .approval_states import ApprovalEvent, ApprovalState, after
@@ -155,7 +155,8 @@ async def join_approval(connection: AsyncConnection, digest: str, opening: Openi
     await connection.execute(
         update(person_requests).where(person_requests.c.digest == digest).values(approval=approval.id)
     )
-    await touch(connection, await load(connection, digest, lock=True), requirement=APPROVAL)
+    pending = await load(connection, digest, lock=True)
+    await touch(connection, pending, requirement=APPROVAL, expires_at=max(pending.expires_at, opening.waits_until))
     if not approval.waiting:
         await _end_request(connection, digest, approval, now=now)
     return approval
@@ -260,8 +261,15 @@ async def finish(
     now: float,
     because: BecauseOf | None = None,
     text: str = "",
+    reason: str = "",
+    by: str | None = None,
+    origin: Origin | None = None,
 ) -> Approval:
-    """End it, and with it the requests that wait for it, with their log."""
+    """End it, and with it the requests that wait for it, with their log.
+
+    `text` is why, for everybody; `reason` is the approver's own, which stands with their decision already, for the
+    agent. `by` is the person who ended it, where that is no decision of an approver's.
+    """
     state, because = after(approval.state, event), because or approval.because
     given = state is ApprovalState.APPROVED
     holds_s = approval.course.valid_for_s if given else REFUSED_FOR_S if state is ApprovalState.DENIED else 0.0
@@ -272,14 +280,21 @@ async def finish(
     )
     approval = await load_approval(connection, approval.id)
     await add_entry(
-        connection, approval, "granted" if given else _ENDS[state][2], at=now, text=text, version=because.version
+        connection,
+        approval,
+        "granted" if given else _ENDS[state][2],
+        at=now,
+        by=by,
+        text=text,
+        origin=origin,
+        version=because.version,
     )
     digests = [row.digest for row in await connection.execute(_waiting(approval.id))]
     for digest in digests:
-        await _end_request(connection, digest, approval, now=now, text=text)
+        await _end_request(connection, digest, approval, now=now, text=text or reason)
     if given and approval.agreed is not None and approval.agreed.remember:
         decision = _decision(approval)
-        for scope in decision.scopes:
+        for scope in _remembered(approval):
             await remember(connection, decision, scope, now)
     await add_audit(
         connection,
@@ -292,6 +307,7 @@ async def finish(
             result=str(state),
             details={
                 **because.details(),
+                **(origin or Origin()).details(),
                 "approval": approval.id,
                 "scopes": _scopes(approval),
                 "account": approval.request.get("account"),
@@ -330,6 +346,9 @@ async def _end_request(
         }
         if request.pending.kind == "permission":
             decision["permission"] = "granted"
+        if request.pending.request.get("access_server"):
+            # By now the person has left the page: an access server that wants them finds them through the agent.
+            decision["remembered"] = True
     elif request.pending.kind == "permission" and approval.state is ApprovalState.DENIED:
         # A permission that is denied is an answer, too (#permission-response).
         event, detail, result = Event.GRANT, "", "denied"
@@ -350,6 +369,13 @@ def _scopes(approval: Approval) -> list[str]:
     """What was agreed to: scope values, or the naming of the person."""
     request = approval.request
     return [NAMING] if request["kind"] == "person_token" else list(request.get("scope", ()))
+
+
+def _remembered(approval: Approval) -> list[str]:
+    """What needs no yes of the person's again: of a permission in a mission, the action."""
+    if approval.request["kind"] != "permission":
+        return _scopes(approval)
+    return [approval.request["permission"]["action"]] if approval.request.get("mission_s256") else []
 
 
 def _decision(approval: Approval) -> Decision:

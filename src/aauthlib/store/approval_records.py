@@ -116,6 +116,8 @@ class Opening:
     course: Course
     because: BecauseOf
     agreed: AgreedTo | None = None
+    waits_until: float = 0.0
+    """Until when the request waits for it, Unix seconds, though it came with less time."""
 
     @property
     def shared(self) -> bool:

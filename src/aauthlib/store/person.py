@@ -406,9 +406,8 @@ class SQLPersonStore(
             expired = await expire(connection, request, now=now)
             if not expired:
                 check_waiting(request)
-                await end(
-                    connection, digest, event, detail=detail, decision={"refused_by": person_id, "event": str(event)}
-                )
+                refused: dict[str, object] = {"refused_by": person_id, "event": str(event), **(because or {})}
+                await end(connection, digest, event, detail=detail, decision=refused)
                 await consume(connection, digest, person_id)
                 if approval is not None and approval.waiting:
                     await finish(connection, approval, ApprovalEvent.WITHDRAW, now=now)

@@ -97,6 +97,54 @@ class SQLApprovals:
             if approval.waiting and await _waiting_requests(connection, id_) == 0:
                 await finish(connection, approval, ApprovalEvent.WITHDRAW, now=now)
 
+    async def withdraw_approval_of(self, digest: str, *, now: float) -> None:
+        """The agent withdrew this request; nothing happens where it needed nobody's approval."""
+        query = select(person_requests.c.approval).where(person_requests.c.digest == digest)
+        async with self.database.transaction() as connection:
+            id_ = await connection.scalar(query)
+        if id_ is not None:
+            await self.withdraw_approval(id_, now=now)
+
+    async def take_back_approval(self, id_: str, *, person_id: str, origin: Origin, now: float) -> None:
+        """The person whose agent asks takes it back: nobody is asked any more, and what waits for it is declined.
+
+        Raises `NotFound` for somebody else's, or `NotWaiting`.
+        """
+        async with self.database.transaction() as connection:
+            seen = await load_approval(connection, id_)
+            if seen.person_id != person_id:
+                raise NotFound("There is no such approval.")
+            approval = await lock(connection, seen)
+            if not approval.waiting:
+                raise NotWaiting(_OVER)
+            await finish(connection, approval, ApprovalEvent.WITHDRAW, now=now, by=person_id, origin=origin)
+
+    async def waiting_approvals(
+        self, *, due_by: float | None = None, after: str = "", limit: int = 200
+    ) -> list[Approval]:
+        """What waits for approvers, by id from `after` on; with `due_by` only what is past a deadline then."""
+        query = (
+            select(approvals)
+            .where(approvals.c.state == str(ApprovalState.WAITING), approvals.c.id > after)
+            .order_by(approvals.c.id)
+            .limit(limit)
+        )
+        if due_by is not None:
+            query = query.where(approvals.c.due_at <= due_by)
+        async with self.database.transaction() as connection:
+            return [approval_of(row) for row in await connection.execute(query)]
+
+    async def known_as(self, person_id: str) -> tuple[str | None, str | None]:
+        """Organisation and username of a person, as a policy names them."""
+        query = select(account_table.c.username).where(account_table.c.person_id == person_id)
+        async with self.database.transaction() as connection:
+            return await tenant_of(connection, person_id), await connection.scalar(query)
+
+    async def note(self, record: AuditRecord) -> None:
+        """Put something into the log that changes nothing else."""
+        async with self.database.transaction() as connection:
+            await add_audit(connection, record)
+
     # ------------------------------------------------------------------ for approvers
 
     async def overdue_approvals(self, person_id: str, *, now: float) -> list[Approval]:
@@ -140,14 +188,17 @@ class SQLApprovals:
     async def approval_standing(self, id_: str, *, person_id: str, now: float) -> tuple[Standing, str]:
         """Where it stands, for whoever may see it, and in whose place this person may decide (empty: in nobody's).
 
-        That is the person whose agent asks, who is asked now, and who has had a say in it. Raises `NotFound`.
+        That is the person whose agent asks, who is asked now or was at its end, and who has had a say in it. Raises
+        `NotFound`.
         """
         async with self.database.transaction() as connection:
             approval = await load_approval(connection, id_)
             seat = await _seat(connection, approval, person_id, now=now) if approval.waiting else ""
-            if not seat and not await _may_see(connection, approval, person_id):
-                raise NotFound("There is no such approval.")
             seats = await seats_of(connection, approval.tenant, approval.step, now=now)
+            # Who comes too late sees how it ended.
+            was_asked = not approval.waiting and any(person_id in (each.person_id, each.delegate) for each in seats)
+            if not seat and not was_asked and not await _may_see(connection, approval, person_id):
+                raise NotFound("There is no such approval.")
             counting = await counting_votes(connection, approval, seats)
             return (
                 Standing(
@@ -183,7 +234,7 @@ class SQLApprovals:
                 if failure is None and ballot.yes:
                     approval = await move_on(connection, approval, now=now)
                 elif failure is None:
-                    approval = await finish(connection, approval, ApprovalEvent.DENY, now=now)
+                    approval = await finish(connection, approval, ApprovalEvent.DENY, now=now, reason=ballot.comment)
         if failure is not None:
             raise failure
         return approval

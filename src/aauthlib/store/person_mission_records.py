@@ -68,6 +68,8 @@ class Approval:
     expires_at: float | None = None
     replaces: str | None = None
     """The `s256` of an active mission of the same agent that ends with this approval (`superseded`)."""
+    because: Mapping[str, str] = field(default_factory=dict)
+    """From where, and under which policy, for the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,8 @@ class Verdict:
     """Of a question: Markdown for the agent."""
     remember_action: str | None = None
     """Of a permission in a mission: the action that needs no further question while the mission lasts."""
+    because: Mapping[str, str] = field(default_factory=dict)
+    """From where, and under which policy, for the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

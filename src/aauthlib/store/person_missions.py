@@ -6,6 +6,7 @@ request, the mission.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import floor
 
@@ -13,12 +14,26 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..deferred.machine import Event
+from ..deferred.machine import Event, State
 from ..errors import Expired, NotFound
 from ..messages.missions import mission_blob, s256_of
+from .approval_deciding import join_approval
+from .approval_records import Opening
 from .database import Database
+from .pending import advance
 from .person_conversations import turn_entry, turns_of
-from .person_deciding import TIMED_OUT, bind, check_waiting, consume, end, expire, remember, request_of, visible
+from .person_deciding import (
+    TIMED_OUT,
+    bind,
+    check_waiting,
+    consume,
+    decision_entry,
+    end,
+    expire,
+    remember,
+    request_of,
+    visible,
+)
 from .person_mission_ending import end_mission
 from .person_mission_log import active_mission, add_entry, log_entry, mission_key, mission_of, terminated
 from .person_mission_records import COMPLETED, SUPERSEDED, Approval, LogEntry, Mission, Verdict
@@ -154,28 +169,31 @@ class SQLMissions:
                 await add_entry(
                     connection, mission.s256, LogEntry(at=now, kind="approval", actor="person", content=changed)
                 )
-                await _audit(connection, mission, "approve mission", "granted", now=now)
+                await _audit(connection, mission, "approve mission", "granted", because=approval.because, now=now)
             request = await request_of(connection, digest)
         if timed_out:
             raise Expired(TIMED_OUT)
         return request, due
 
     async def decide_in_mission(
-        self, digest: str, verdict: Verdict, *, now: float
+        self, digest: str, verdict: Verdict, *, now: float, opening: Opening | None = None
     ) -> tuple[PersonRequest, list[IssuedToken]]:
         """Answer anything but a request for a token or a proposal. Repeating it changes nothing.
 
-        A permission that is denied is an answer, too; other refusals are `refuse`. Returns the request, and the tokens
-        to be told of where a mission ended. Raises `NotFound`, `NotWaiting`, `Expired`, `AgentOfAnotherPerson` or
-        `MissionTerminated`.
+        A permission that is denied is an answer, too; other refusals are `refuse`. With `opening` others have to agree
+        to a permission too: it waits for that approval, or ends as that was decided. Returns the request, and the
+        tokens to be told of where a mission ended. Raises `NotFound`, `NotWaiting`, `Expired`, `AgentOfAnotherPerson`
+        or `MissionTerminated`.
         """
         due = list[IssuedToken]()
         async with self.database.transaction() as connection:
             binding = await binding_of(connection, verdict.agent, lock=True)
             request = await visible(connection, digest, verdict.person_id)
-            if request.pending.decision.get("granted_by") == verdict.person_id:
+            agreed = request.approval is not None and request.pending.waiting
+            if request.pending.decision.get("granted_by") == verdict.person_id or agreed:
                 return request, []
             timed_out = await expire(connection, request, now=now)
+            waits = False
             if not timed_out:
                 check_waiting(request)
                 who = Decision(person_id=verdict.person_id, agent=verdict.agent, resource="", scopes=())
@@ -183,11 +201,19 @@ class SQLMissions:
                     await bind(connection, who, known=binding is not None, now=now)
                 s256 = request.pending.request.get("mission_s256")
                 mission = await active_mission(connection, s256, now=now) if s256 is not None else None
-                outcome: dict[str, object] = {"granted_by": verdict.person_id, "granted_at": now, "scopes": []}
-                outcome |= await _apply(connection, request, verdict, mission, now=now)
-                await end(connection, digest, Event.GRANT, decision=outcome)
+                if opening is not None:
+                    if request.pending.state is State.PENDING:
+                        await advance(connection, digest, Event.ARRIVE)
+                    waits = (await join_approval(connection, digest, opening, now=now)).waiting
+                    if mission is not None:
+                        entry = decision_entry(request, "agreed", now)
+                        await add_entry(connection, mission.s256, entry)
+                else:
+                    outcome: dict[str, object] = {"granted_by": verdict.person_id, "granted_at": now, "scopes": []}
+                    outcome |= await _apply(connection, request, verdict, mission, now=now)
+                    await end(connection, digest, Event.GRANT, decision={**outcome, **verdict.because})
                 await consume(connection, digest, verdict.person_id)
-                if mission is not None and verdict.remember_action is not None:
+                if mission is not None and verdict.remember_action is not None and not waits:
                     await remember(connection, replace(who, mission=mission.s256), verdict.remember_action, now)
                 if mission is not None and verdict.kind == "mission_completion":
                     due, _ = await end_mission(connection, mission, COMPLETED, now=now, actor="person", keep=digest)
@@ -198,8 +224,8 @@ class SQLMissions:
                         person_id=verdict.person_id,
                         action=f"answer {verdict.kind}",
                         agent=verdict.agent,
-                        result="granted" if verdict.yes else "denied",
-                        details={"mission_s256": s256} if s256 is not None else {},
+                        result="agreed" if waits else "granted" if verdict.yes else "denied",
+                        details={**verdict.because, **({"mission_s256": s256} if s256 is not None else {})},
                     ),
                 )
             request = await request_of(connection, digest)
@@ -306,7 +332,15 @@ def _names(proposal: object, member: str, kept: set[str]) -> list[str]:
     return [name for name in names if name not in kept]
 
 
-async def _audit(connection: AsyncConnection, mission: Mission, action: str, result: str, *, now: float) -> None:
+async def _audit(
+    connection: AsyncConnection,
+    mission: Mission,
+    action: str,
+    result: str,
+    *,
+    because: Mapping[str, str],
+    now: float,
+) -> None:
     await add_audit(
         connection,
         AuditRecord(
@@ -315,6 +349,6 @@ async def _audit(connection: AsyncConnection, mission: Mission, action: str, res
             action=action,
             agent=mission.agent,
             result=result,
-            details={"mission_s256": mission.s256},
+            details={**because, "mission_s256": mission.s256},
         ),
     )

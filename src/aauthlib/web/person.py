@@ -24,6 +24,7 @@ from ..person.notifications import notifier_of
 from ..person.openid_sign_in import OpenIDSignIn
 from ..person.organisation_settings import OrganisationSettings, check_organisations
 from ..person.organisations import Organisations
+from ..person.policy import PersonPolicy
 from ..person.server import PersonServer
 from ..store.access_people import SQLAccessPeople
 from ..store.accounts import SQLAccountStore
@@ -40,6 +41,9 @@ from .person_api import person_routes
 from .person_pages import person_page_routes
 
 __all__ = ["PersonApp", "build_person_app"]
+
+#: How often deadlines of approvers, and a changed policy, are looked at; in seconds.
+_LOOK_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ async def build_person_app(
     channels: Iterable[Channel] = (),
     replay_url: str | None = None,
     access: AccessRole | None = None,
+    policy: PersonPolicy | None = None,
     **server_options: Any,
 ) -> PersonApp:
     """Open the person server `issuer` on `database_url`.
@@ -94,8 +99,9 @@ async def build_person_app(
     `organisations` are those of its people, by tenant. `channels` are what people can be told by beside their browsers;
     while the app's lifespan lasts it tells them. `replay_url` is where received requests are remembered
     (`store.replays.open_replay_cache`), by default `database_url`. `access` makes it an access server too, for the
-    resources it names (#ps-as-collapse). `server_options` go to `PersonServer.open`. Raises
-    `InvalidIdentifier` or `ConfigurationError`.
+    resources it names (#ps-as-collapse). `policy` decides about requests before and beside the person, such as
+    `PersonPolicyFile`; while the lifespan lasts, deadlines of approvers are kept. `server_options` go to
+    `PersonServer.open`. Raises `InvalidIdentifier` or `ConfigurationError`.
     """
     server_identifier(issuer, dev=dev)
     async with AsyncExitStack() as opening:
@@ -117,6 +123,7 @@ async def build_person_app(
             dev=dev,
             name=name,
             replay=replay,
+            rules=policy,
             **server_options,
         )
         # With an access server the first account administers it too.
@@ -155,6 +162,8 @@ async def build_person_app(
         async with AsyncExitStack() as loops:
             await loops.enter_async_context(telling(server.tell_again))
             await loops.enter_async_context(telling(notifier.send_due, every_s=NOTIFY_EVERY_S))
+            if policy is not None:
+                await loops.enter_async_context(telling(server.look_at_approvals, every_s=_LOOK_EVERY_S))
             if part is not None:
                 await loops.enter_async_context(telling(part.server.tell_again))
             yield
