@@ -48,6 +48,7 @@ class Hours(Time):
 
     def __init__(self) -> None:
         super().__init__()
+        self.step_s = STEP_S
         self._due: list[tuple[float, Happening]] = []
 
     def later(self, seconds: float, happening: Happening) -> None:
@@ -55,7 +56,7 @@ class Hours(Time):
         self._due.append((self.now + seconds, happening))
 
     async def sleep(self, seconds: float) -> None:
-        await super().sleep(max(seconds, STEP_S))
+        await super().sleep(max(seconds, self.step_s))
         for each in [each for each in self._due if each[0] <= self.now]:
             self._due.remove(each)
             await each[1]()

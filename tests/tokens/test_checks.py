@@ -210,7 +210,7 @@ def test_each_step_of_challenge_verification_refuses(changed: dict[str, Any], na
 def response(resource_claims: dict[str, Any] | None = None, **changed: Any) -> None:
     check_auth_token_response(
         read("aa-auth+jwt", **changed),
-        resource_token=read("aa-resource+jwt", **(resource_claims or {})),
+        asked=read("aa-resource+jwt", **(resource_claims or {})),
         agent_key=AGENT_KEY.public,
         resource=RESOURCE,
     )

@@ -17,6 +17,7 @@ from .keystore import FileKeystore, KeyringKeystore, Keystore, aauth_home
 from .loop import exchange
 from .mission_clients import AsyncMission, AsyncMissions, Mission, Missions
 from .missions import ApprovedMission, MissionUpdate, Permission
+from .pending import PendingRequest
 from .provider_client import Enrolled, SelfIssued, enroll
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "NoProgress",
     "OpenBrowser",
     "OpenRequests",
+    "PendingRequest",
     "Permission",
     "PrintURL",
     "RequestRefused",

@@ -12,8 +12,9 @@ import msgspec
 
 from ..deferred.polling import DEFAULT_POLL_INTERVAL_S
 from ..effects import Direct, FindMetadata, Flow, Sleep
-from ..errors import AAuthError, MissionTerminated
+from ..errors import AAuthError, ConfigurationError, MissionTerminated
 from ..http import Fields, Request, Response
+from ..identifiers import origin_of
 from ..messages.headers import parse_retry_after
 from ..messages.metadata import PersonServerMetadata, read_metadata
 from ..messages.problems import error_of
@@ -21,9 +22,10 @@ from ..tokens import PERSON_DWK, AgentToken, AuthToken, PersonToken, verify
 from .chain import ServerDialogue, agent_credential
 from .context import AgentContext, GrantPreferences, OpenRequests
 from .credentials import Credential
-from .deferral import follow_through, refuse_direct
+from .deferral import follow_through, look_again, refuse_direct
 from .errors import ChallengeInvalid, ChallengeUnmet
 from .patience import Patience
+from .waits import Wait
 
 __all__ = ["ACCEPT_JSON", "Asking", "json_post", "read_answer"]
 
@@ -33,6 +35,7 @@ _S = TypeVar("_S")
 _MAX_BACK_OFFS = 3
 _MAX_BACK_OFF_S = 60.0
 _JSON = Fields({"content-type": "application/json", "accept": "application/json"})
+_ANSWER = Wait()
 ACCEPT_JSON = Fields({"accept": "application/json"})
 
 
@@ -74,13 +77,13 @@ class Asking:
         document = yield FindMetadata(ps, PERSON_DWK)
         return read_metadata(PersonServerMetadata, document, issuer=ps, dev=self._agent.dev)
 
-    def _post(self, endpoint: str, body: bytes, *, wait_for: str = "an answer") -> Flow[Response]:
+    def _post(self, endpoint: str, body: bytes, wait: Wait = _ANSWER) -> Flow[Response]:
         """Send a request and see it through to its terminal answer, which is returned when it is `200`.
 
         The wait for what is decided goes on where it was asked for before and the answer was `expired`.
         """
         dialogue = ServerDialogue(self._agent.speaker, endpoint)
-        since = self.patience.begin(wait_for)
+        since = self.patience.begin(wait.gives)
         ends = since + self._agent.poll.deadline_s
         response = yield from self._send(dialogue, Request("POST", endpoint, _JSON, body), until=ends)
         if response.status == 202:
@@ -93,11 +96,39 @@ class Asking:
                 digest=None,
                 open_requests=self._open,
                 at_person_server=True,
+                wait=wait,
                 since=since,
             )
         if response.status != 200:
             raise self._refusal(response)
-        self.patience.end(wait_for)
+        self.patience.end(wait.gives)
+        return response
+
+    def _look_again(self, endpoint: str, wait: Wait) -> Flow[Response]:
+        """See a request of before through to its terminal answer, whatever that is.
+
+        Raises `ConfigurationError` where it did not wait at this server: no signature of the agent goes elsewhere.
+        """
+        if origin_of(wait.location) != origin_of(endpoint):
+            raise ConfigurationError("This request waits at another person server than the agent has now.")
+        dialogue = ServerDialogue(self._agent.speaker, endpoint)
+        since = self.patience.begin(wait.gives)
+        ends = since + self._agent.poll.deadline_s
+        response = yield from look_again(self._agent, dialogue.send, wait, ends=ends)
+        if response.status == 202:
+            response = yield from follow_through(
+                response,
+                url=endpoint,
+                agent=self._agent,
+                deliver=dialogue.send,
+                direct=self._direct,
+                digest=None,
+                open_requests=self._open,
+                at_person_server=True,
+                wait=wait,
+                since=since,
+            )
+        self._open.closed(wait.location)
         return response
 
     def _refusal(self, response: Response) -> AAuthError:

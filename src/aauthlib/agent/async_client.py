@@ -25,6 +25,8 @@ from .loop import exchange
 from .missions import Permission
 from .options import AgentOptions, RequestOptions
 from .outbox import AsyncOutbox
+from .pending import PendingRequest
+from .resuming import Answered, Keep, begun, cancelled, resumed
 from .shell import Shell
 from .subagents import sub_agent
 from .withdrawal import withdraw_all
@@ -112,6 +114,39 @@ class AsyncAgent(Shell):
         """`DELETE`; as `request`."""
         return await self.request("DELETE", url, justification=justification, **options)
 
+    async def begin(
+        self,
+        method: str,
+        url: str,
+        *,
+        wait_s: float = 0.0,
+        keep: Keep | None = None,
+        justification: str | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> httpx2.Response | PendingRequest:
+        """As `Agent.begin`."""
+        request = build_request(method, url, **options)
+        wishes = self.preferences(justification)
+        context = self.putting_aside(wait_s)
+        return await self._answer(lambda opened: begun(context, request, wishes, opened, wait_s=wait_s, keep=keep))
+
+    async def resume(
+        self, pending: PendingRequest, *, wait_s: float = 0.0, keep: Keep | None = None
+    ) -> httpx2.Response | PendingRequest:
+        """As `Agent.resume`."""
+        context = self.putting_aside(wait_s)
+        return await self._answer(lambda opened: resumed(context, pending, opened, wait_s=wait_s, keep=keep))
+
+    async def cancel(self, pending: PendingRequest) -> int:
+        """As `Agent.cancel`."""
+        return await self.wire.run(cancelled(self.context, pending), handle=self.handle)
+
+    async def _answer(
+        self, flow_of: Callable[[OpenRequests], Flow[Answered | PendingRequest]]
+    ) -> httpx2.Response | PendingRequest:
+        result = await self.run(flow_of)
+        return result if isinstance(result, PendingRequest) else to_httpx(*result)
+
     async def agent_token(self) -> AgentToken:
         """As `Agent.agent_token`."""
         return await self.run(lambda opened: self.token_flow())
@@ -188,7 +223,8 @@ class AsyncAgent(Shell):
         try:
             return await self.wire.run(flow_of(opened), handle=self.handle)
         except BaseException:
-            await self.withdraw(opened)
+            if not opened.kept:
+                await self.withdraw(opened)
             raise
 
     async def handle(self, effect: Effect) -> Any:

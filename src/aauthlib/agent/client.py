@@ -28,6 +28,8 @@ from .loop import exchange
 from .missions import Permission
 from .options import AgentOptions, RequestOptions
 from .outbox import Outbox
+from .pending import PendingRequest
+from .resuming import Answered, Keep, begun, cancelled, resumed
 from .shell import Shell
 from .subagents import sub_agent
 from .withdrawal import withdraw_all
@@ -115,6 +117,54 @@ class Agent(Shell):
     ) -> httpx2.Response:
         """`DELETE`; as `request`."""
         return self.request("DELETE", url, justification=justification, **options)
+
+    # ------------------------------------------------------------------ requests that may take hours
+
+    def begin(
+        self,
+        method: str,
+        url: str,
+        *,
+        wait_s: float = 0.0,
+        keep: Keep | None = None,
+        justification: str | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> httpx2.Response | PendingRequest:
+        """As `request`, but a request that waits for somebody for longer than `wait_s` seconds is put aside and
+        returned: `resume` goes on with it, hours later or in another process.
+
+        `keep` is given it as soon as it waits, and again whenever what it waits for changes. What was kept is not
+        withdrawn when the application stops, so that not even a crash loses it. Raises `ConfigurationError` for a
+        request that cannot be kept (a body of more than 32 KiB, a sub-agent's), and as `request` does.
+        """
+        request = build_request(method, url, **options)
+        wishes = self.preferences(justification)
+        context = self.putting_aside(wait_s)
+        return self._answer(lambda opened: begun(context, request, wishes, opened, wait_s=wait_s, keep=keep))
+
+    def resume(
+        self, pending: PendingRequest, *, wait_s: float = 0.0, keep: Keep | None = None
+    ) -> httpx2.Response | PendingRequest:
+        """Go on with a request that was put aside; `wait_s` and `keep` are those of `begin`.
+
+        What has expired meanwhile is asked anew, and what was decided is applied to that. Raises as `begin` does, and
+        `ConfigurationError` for a request of another agent's.
+        """
+        context = self.putting_aside(wait_s)
+        return self._answer(lambda opened: resumed(context, pending, opened, wait_s=wait_s, keep=keep))
+
+    def cancel(self, pending: PendingRequest) -> int:
+        """Withdraw a request that was put aside, and return how many servers took it back (#cancel-request).
+
+        Raises `ConfigurationError` for a request of another agent's.
+        """
+        return self.wire.run(cancelled(self.context, pending), handle=self.handle)
+
+    def _answer(
+        self, flow_of: Callable[[OpenRequests], Flow[Answered | PendingRequest]]
+    ) -> httpx2.Response | PendingRequest:
+        result = self.run(flow_of)
+        return result if isinstance(result, PendingRequest) else to_httpx(*result)
 
     # ------------------------------------------------------------------ tokens
 
@@ -211,7 +261,8 @@ class Agent(Shell):
         try:
             return self.wire.run(flow_of(opened), handle=self.handle)
         except BaseException:
-            self.withdraw(opened)
+            if not opened.kept:
+                self.withdraw(opened)
             raise
 
     def handle(self, effect: Effect) -> Any:

@@ -10,12 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from ..deferred.polling import PollPolicy
 from ..effects import Clock, Flow
 from ..keys import SigningKey
 from ..tokens import AuthToken, PersonToken, TokenCache, VerificationPolicy
 from ..verification import Level
 from .credentials import Credential, Credentials
+from .waits import Wait
 
 __all__ = ["AgentContext", "AgentTokenSource", "GrantPreferences", "OpenRequests"]
 
@@ -58,23 +61,38 @@ class GrantPreferences:
 
 
 class OpenRequests:
-    """Pending URLs that are being waited for, so that they can be withdrawn when the application stops."""
+    """Pending URLs that are being waited for, so that they can be withdrawn, or kept, when the application stops."""
 
     def __init__(self) -> None:
-        self._open: dict[str, bool] = {}
+        self._open: dict[str, tuple[bool, Wait]] = {}
+        self.kept = False
+        """Whether the application has kept what it needs to go on with them, so that they are not withdrawn."""
 
-    def opened(self, location: str, *, at_person_server: bool) -> None:
-        self._open[location] = at_person_server
+    def opened(self, location: str, *, at_person_server: bool, wait: Wait) -> None:
+        self._open[location] = (at_person_server, wait)
+
+    def directed(self, location: str, url: str, code: str) -> None:
+        """The person is wanted at a page, which only the first answer names."""
+        if location in self._open:
+            at_person_server, wait = self._open[location]
+            self._open[location] = (at_person_server, msgspec.structs.replace(wait, url=url, code=code))
 
     def closed(self, location: str) -> None:
         self._open.pop(location, None)
+
+    def waits(self) -> tuple[Wait, ...]:
+        """What is open, the outermost first."""
+        return tuple(wait for _, wait in self._open.values())
+
+    def __bool__(self) -> bool:
+        return bool(self._open)
 
     def __contains__(self, location: object) -> bool:
         return location in self._open
 
     def take(self) -> list[tuple[str, bool]]:
         """Everything open, each with whether it is at the person server; nothing is open afterwards."""
-        taken = list(self._open.items())
+        taken = [(location, at_person_server) for location, (at_person_server, _) in self._open.items()]
         self._open.clear()
         return taken
 

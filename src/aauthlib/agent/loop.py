@@ -12,6 +12,7 @@ from ..deferred.polling import NotInTime, UnsupportedRequirement
 from ..effects import Direct, Flow, Report
 from ..errors import (
     AAuthError,
+    ConfigurationError,
     Expired,
     ExpiredPresentedToken,
     ExpiredResourceToken,
@@ -20,6 +21,7 @@ from ..errors import (
     RevokedResourceToken,
 )
 from ..http import Request, Response
+from ..identifiers import origin_of
 from ..messages.headers import parse_access
 from ..messages.requirement import AGENT_TOKEN, AUTH_TOKEN, PERSON_TOKEN, PSEUDONYM, Requirement
 from ..tokens import AuthToken
@@ -27,7 +29,7 @@ from ..verification import Level
 from .challenge import is_deferred, is_session_grant, requirement_of, verified_challenge
 from .context import AgentContext, GrantPreferences, OpenRequests
 from .credentials import ANONYMOUS, Credential
-from .deferral import follow_through, refuse_direct
+from .deferral import follow_through, look_again, refuse_direct
 from .errors import ChallengeInvalid, NoProgress
 from .negotiation import learn, level_for
 from .person_server import PersonServerClient
@@ -35,6 +37,7 @@ from .recovery import Recovery
 from .relay import Relay
 from .selection import Selection
 from .sending import Attempt, ResourceSend, resource_of, sign_request, unsigned
+from .waits import Wait
 
 __all__ = ["Exchange", "exchange"]
 
@@ -109,13 +112,19 @@ class Exchange:
         """How often what it holds was polled with that."""
         self._relay: Relay | None = None
 
-    def run(self) -> Flow[Response]:
-        """As `exchange`."""
+    def run(self, held: Wait | None = None, *, again: bool = False) -> Flow[Response]:
+        """As `exchange`. Goes on where the resource `held` the request before; `again` says that it can be made again,
+        where it is not held any more."""
+        self._held = again
         for _ in range(_MAX_LAPSES):
-            response = yield from self._send(self.request)
-            if not is_deferred(response):
-                return response
+            if held is None:
+                response = yield from self._send(self.request)
+                if not is_deferred(response):
+                    return response
+            else:
+                response = yield from self._look_again(held)
             ended = yield from self._follow(response)
+            held = None
             if not (ended.status in _LAPSED and self._held and self._presented <= 1):
                 break
             # The person took longer than the resource holds an invocation. It was not carried out, since no auth token
@@ -127,6 +136,8 @@ class Exchange:
 
     def _follow(self, response: Response) -> Flow[Response]:
         """Wait for what a `202` of the resource's ends in."""
+        if response.status != 202:
+            return response
         try:
             ended = yield from follow_through(
                 response,
@@ -137,12 +148,21 @@ class Exchange:
                 digest=self._digest,
                 open_requests=self.open_requests,
                 at_person_server=False,
+                wait=Wait.at_level(self._attempt.credential.level),
             )
         except AAuthError:
             yield from self._end_relay()
             raise
         yield from self._end_relay()
         return ended
+
+    def _look_again(self, held: Wait) -> Flow[Response]:
+        if origin_of(held.location) != origin_of(self.request.url):
+            raise ConfigurationError("This request waits elsewhere than at the resource it was made to.")
+        ends = self.agent.clock() + self.agent.poll.deadline_s
+        response = yield from look_again(self.agent, self._poll, held, ends=ends)
+        self.open_requests.closed(held.location)
+        return response
 
     # ------------------------------------------------------------------ sending
 
@@ -152,7 +172,7 @@ class Exchange:
         if self._relay is not None and self._relay.waits and request.method == "GET":
             # Not held for long: the agent may have to send the person itself.
             request = request.with_headers(prefer=f"wait={_WHILE_RELAYED_S}")
-        self._presented += bool(self._redeemed)
+        self._presented += self._selection.auth_token() is not None
         response = yield from self._send(request, timeout_s=timeout_s)
         if self._relay is not None and response.status == 202:
             yield from self._relay.poll()
@@ -198,6 +218,11 @@ class Exchange:
             ) from error
         if session_token is not None and credential.key is not None:
             self.memory.session = (session_token, credential.key.thumbprint)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the resource holds the invocation and has not been asked yet with the auth token that is there."""
+        return self._held and not self._presented and self._selection.auth_token() is not None
 
     def credential(self) -> Flow[Credential]:
         """What the next request is signed with, obtained or refreshed where it is due."""

@@ -14,6 +14,7 @@ import msgspec
 from ..deferred.polling import NotInTime
 from ..effects import Direct, Flow, Report
 from ..errors import AAuthError, Expired, InteractionUnavailable, InvalidIdentifier, TokenInvalid, UserUnreachable
+from ..http import Response
 from ..identifiers import server_identifier
 from ..keys import PublicKey
 from ..messages.bodies import (
@@ -24,7 +25,7 @@ from ..messages.bodies import (
     RequestContext,
 )
 from ..messages.problems import error_of
-from ..messages.requirement import AUTH_TOKEN, PERSON_TOKEN
+from ..messages.requirement import PERSON_TOKEN
 from ..tokens import AgentToken, AuthToken, PersonToken, ResourceToken
 from ..tokens.checks import check_auth_token_response
 from .asking import Asking, json_post, read_answer
@@ -32,8 +33,12 @@ from .chain import ServerDialogue, agent_credential
 from .credentials import Credential
 from .errors import ChallengeInvalid, ChallengeUnmet
 from .relay import RELAY_WINDOW_S, Relay
+from .waits import AuthTokenAsked, Wait
 
 __all__ = ["PersonServerClient"]
+
+#: What a pending URL answers that has nothing for this agent any more.
+_OVER = frozenset({404, 408, 410})
 
 
 class PersonServerClient(Asking):
@@ -74,11 +79,13 @@ class PersonServerClient(Asking):
 
     def _ask_person_token(self, resource: str) -> Flow[PersonToken]:
         own, ps, metadata = yield from self._person_server("a person token")
-        mission = self._preferences.mission_s256
         # An upstream token carries its mission itself; an intermediary sends none of its own.
-        named = mission if self._upstream is None else None
+        named = self._preferences.mission_s256 if self._upstream is None else None
         body = self._body(PersonTokenRequest, own, resource=resource, mission_s256=named)
-        response = yield from self._post(metadata.person_token_endpoint, body, wait_for=PERSON_TOKEN)
+        response = yield from self._post(metadata.person_token_endpoint, body, Wait(gives="person-token"))
+        return (yield from self._read_person_token(response, own, ps, resource))
+
+    def _read_person_token(self, response: Response, own: Credential, ps: str, resource: str) -> Flow[PersonToken]:
         text = read_answer(PersonTokenResponse, response, ps).person_token
         token = yield from self._verified(text, PersonToken, ps)
         key = _key(own)
@@ -86,7 +93,7 @@ class PersonServerClient(Asking):
             ("another person server", ps, token.iss),
             ("another resource", resource, token.aud),
             ("another key", key.thumbprint, token.cnf.thumbprint),
-            ("another mission", mission, token.mission_s256),
+            ("another mission", self._preferences.mission_s256, token.mission_s256),
         ):
             if ours != theirs:
                 raise ChallengeInvalid(f"The person token that {ps} sent is for {what} than was asked for.")
@@ -110,18 +117,45 @@ class PersonServerClient(Asking):
             presented_token=presented.raw,
             **({"login_hint": resource_token.login_hint} if resource_token.login_hint is not None else {}),
         )
-        response = yield from self._post(metadata.auth_token_endpoint, body, wait_for=AUTH_TOKEN)
+        asked = AuthTokenAsked.by(resource_token)
+        response = yield from self._post(metadata.auth_token_endpoint, body, Wait(gives="auth-token", asked=asked))
+        return (yield from self._read_auth_token(response, own, ps, resource, asked))
+
+    def _read_auth_token(
+        self, response: Response, own: Credential, ps: str, resource: str, asked: AuthTokenAsked
+    ) -> Flow[AuthToken]:
         text = read_answer(AuthTokenResponse, response, ps).auth_token
         token = yield from self._verified(text, AuthToken, ps)
         try:
-            check_auth_token_response(token, resource_token=resource_token, agent_key=_key(own), resource=resource)
-            if token.ps != resource_token.ps:
+            check_auth_token_response(token, asked=asked, agent_key=_key(own), resource=resource)
+            if token.ps != asked.ps:
                 raise TokenInvalid("The auth token names another person server than the resource token.")
             self._check_upstream(token, ps)
         except TokenInvalid as error:
             raise ChallengeInvalid(f"The auth token that {ps} sent is refused. {error.detail}") from error
         yield Report("auth-token", {"iss": token.iss, "resource": resource, "scope": token.scope, "exp": token.exp})
         return token
+
+    def fetch(self, wait: Wait, resource: str) -> Flow[None]:
+        """Wait on at a pending URL of before, and keep the token it gives for `resource`.
+
+        Where it has none for this agent any more nothing is kept, and asking anew is all there is to do. Raises the
+        server's refusal, `NotInTime`, `ConfigurationError` for a URL elsewhere, `ChallengeInvalid`.
+        """
+        own, ps, metadata = yield from self._person_server("what was asked before")
+        for_person = wait.gives == PERSON_TOKEN
+        endpoint = metadata.person_token_endpoint if for_person else metadata.auth_token_endpoint
+        response = yield from self._look_again(endpoint, wait)
+        if response.status in _OVER:
+            yield Report("expired", {"asks": wait.gives, "detail": error_of(response).detail})
+            return
+        if response.status != 200:
+            raise self._refusal(response)
+        memory = self._agent.credentials.at(resource)
+        if for_person:
+            memory.keep_person_token((yield from self._read_person_token(response, own, ps, resource)))
+        elif wait.asked is not None:
+            memory.auth_token = yield from self._read_auth_token(response, own, ps, resource, wait.asked)
 
     # ------------------------------------------------------------------ interaction
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from math import ceil
 from typing import Any
 
 from ..deferred.polling import PollPolicy
@@ -66,6 +67,12 @@ class Shell:
         """What goes to the person server, with this request's own justification."""
         known = self.context.preferences
         return known if justification is None else replace(known, justification=justification)
+
+    def putting_aside(self, wait_s: float) -> AgentContext:
+        """The context of a request that is put aside after `wait_s` seconds, and not given up."""
+        known = self.context.poll
+        poll = PollPolicy(wait_s=min(known.wait_s, ceil(max(0.0, wait_s))), deadline_s=wait_s + known.deadline_s)
+        return replace(self.context, poll=poll)
 
     def hook_for(self, effect: Effect) -> Callable[[Any], object] | None:
         """The application's hook for an effect that is for people."""

@@ -7,6 +7,7 @@ the spec names for it. None of them does I/O.
 from __future__ import annotations
 
 import re
+from typing import Protocol
 
 from ..errors import (
     InvalidPresentedToken,
@@ -125,24 +126,43 @@ def check_resource_challenge(
         raise TokenInvalid("The resource token names another token than the one this agent presented.")
 
 
+class AskedOfServer(Protocol):
+    """What a resource token asks of the server it is addressed to."""
+
+    @property
+    def aud(self) -> str: ...
+
+    @property
+    def sub(self) -> str: ...
+
+    @property
+    def scope(self) -> tuple[str, ...] | None: ...
+
+    @property
+    def account(self) -> str | None: ...
+
+    @property
+    def mission_s256(self) -> str | None: ...
+
+
 def check_auth_token_response(
-    auth_token: AuthToken, *, resource_token: ResourceToken, agent_key: PublicKey, resource: str
+    auth_token: AuthToken, *, asked: AskedOfServer, agent_key: PublicKey, resource: str
 ) -> None:
     """#auth-token-response-verification, steps 2 to 5, at the agent, and what #auth-token-structure has copied.
 
-    Raises `TokenInvalid`.
+    `asked` is the resource token, or what was kept of it. Raises `TokenInvalid`.
     """
-    if auth_token.iss != resource_token.aud:
+    if auth_token.iss != asked.aud:
         raise TokenInvalid("The auth token was issued by another server than the resource token is addressed to.")
     if auth_token.aud != resource:
         raise TokenInvalid("The auth token is for another resource than the one to be accessed.")
     if auth_token.cnf.thumbprint != agent_key.thumbprint:
         raise TokenInvalid("The auth token is bound to another key than this agent's.")
-    if auth_token.sub != resource_token.sub:
+    if auth_token.sub != asked.sub:
         raise TokenInvalid("The auth token names another person than the token this agent presented.")
-    if resource_token.scope is not None and not set(auth_token.scope or ()) <= set(resource_token.scope):
+    if asked.scope is not None and not set(auth_token.scope or ()) <= set(asked.scope):
         raise TokenInvalid("The auth token grants more scope than the resource asked for.")
-    if auth_token.mission_s256 != resource_token.mission_s256:
+    if auth_token.mission_s256 != asked.mission_s256:
         raise TokenInvalid("The auth token is for another mission than the resource token.")
-    if auth_token.account != resource_token.account:
+    if auth_token.account != asked.account:
         raise TokenInvalid("The auth token is for another account than the resource token.")
