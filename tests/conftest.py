@@ -73,7 +73,7 @@ TOOLS = {
 }
 
 # What takes longest, first: a long file that is started last keeps one processor busy while the others have nothing.
-SLOW = ("processes/", "failures/", "browser/", "chaining/", "attacks/", "interop/", "cli/", "person/", "web/")
+SLOW = ("kills/", "processes/", "failures/", "browser/", "chaining/", "attacks/", "interop/", "cli/", "person/", "web/")
 
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 _MISSING = pytest.StashKey[str]()

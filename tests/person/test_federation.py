@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from sqlalchemy import select
 
 from aauthlib import errors
 from aauthlib.deferred.machine import State
@@ -18,6 +19,7 @@ from aauthlib.discovery import TransportError
 from aauthlib.effects import Flow, Send
 from aauthlib.http import Fields, Request, Response, json_response
 from aauthlib.keys import SigningKey
+from aauthlib.person import federating
 from aauthlib.person.cascade import RECORDED, UNAVAILABLE
 from aauthlib.person.federation import PaymentRequired
 from aauthlib.person.server import PersonServer
@@ -788,6 +790,51 @@ async def test_a_process_that_has_not_the_turn_waits_for_the_one_that_has(
     assert len(server.received) == 1
     world.clock.now += 61
     await verified(world, await agent.poll(response))
+
+
+async def test_a_turn_is_kept_as_long_as_its_step_takes_and_hardly_longer(
+    world: World, server: ScriptedAccessServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who dies with the turn taken makes nobody wait for long."""
+
+    async def left_s() -> float:
+        async with world.database.transaction() as connection:
+            return (await connection.scalar(select(federations.c.lease_until))) - world.clock()
+
+    monkeypatch.setattr(federating, "TURN_S", 0.03)
+    agent = world.agent()
+    response = await ask(world, agent, await agent.person_token())
+    digest = await arrive(world, response)
+    asked, kept, go_on, serve = asyncio.Event(), asyncio.Event(), asyncio.Event(), server.serve
+    store: Any = world.server.store
+    keep = store.keep_federation_turn
+
+    async def slowly(request: Request) -> Response:
+        asked.set()
+        await go_on.wait()
+        return await serve(request)
+
+    async def keeping(digest: str, *, until: float) -> None:
+        await keep(digest, until=until)
+        if until > world.clock():
+            kept.set()
+
+    server.serve = slowly  # type: ignore[method-assign]
+    monkeypatch.setattr(store, "keep_federation_turn", keeping)
+    approving = asyncio.create_task(world.server.approve(digest, person_id=ALICE))
+    await asked.wait()
+    world.clock.now += 10.0
+    async with asyncio.timeout(10):
+        await kept.wait()
+    assert 0 < await left_s() <= federating.TURN_S
+    go_on.set()
+    await approving
+    assert await left_s() < -100, "given back"
+    await verified(world, await agent.poll(response))
+
+
+def test_a_turn_that_is_not_given_back_is_over_within_seconds() -> None:
+    assert federating.TURN_S <= 15
 
 
 @pytest.mark.spec("#ps-as-federation", "#polling-with-get")

@@ -3,10 +3,11 @@
 Starting Python and importing the library takes longer than most of what the tests do with a process. A fork of a
 process that has done so is as much a process of its own as any other: own memory, own connections, own death.
 
-    python -m tests.processes.nursery
+    python -m tests.processes.nursery [MODULE...]
 
-A request is one JSON object on the socket that is standard input, with the new process's standard output and error
-beside it; the answer is its number. The other request is to wait for a process that has ended or is about to.
+The modules are what else its processes import. A request is one JSON object on the socket that is standard input, with
+the new process's standard output and error beside it; the answer is its number. The other request is to wait for a
+process that has ended or is about to.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def be_born(request: dict[str, Any], outputs: list[int]) -> None:
 
 
 def main() -> None:
-    for name in EVERYTHING:
+    for name in (*EVERYTHING, *sys.argv[1:]):
         importlib.import_module(name)
     # What is there stays there: no child has to look through it for garbage, and copy it by doing so.
     gc.collect()

@@ -61,11 +61,11 @@ class Process(Protocol):
 
 
 class Nursery:
-    """The parent of the processes: `tests.processes.nursery`."""
+    """The parent of the processes: `tests.processes.nursery`. `modules` are what they import beside everything."""
 
-    def __init__(self) -> None:
+    def __init__(self, *modules: str) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", "tests.processes.nursery"]
+        command = [sys.executable, "-m", "tests.processes.nursery", *modules]
         self._process = subprocess.Popen(command, env=environment(), cwd=ROOT, stdin=theirs)
         theirs.close()
         self._asking = threading.Lock()

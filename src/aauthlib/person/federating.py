@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -36,7 +37,7 @@ from .federation import Delivered, Ended, Exchange, Expected, Question, Settleme
 from .meanwhile import Meanwhile
 from .questions import is_agents, waits_of
 
-__all__ = ["Federating", "StillWaiting"]
+__all__ = ["TURN_S", "Federating", "StillWaiting"]
 
 _AT_ONCE = 64
 _MAX_ENDED = 1000
@@ -45,8 +46,9 @@ _PAGE_WAIT_S = 8.0
 _MAX_WAIT_S = 25
 _MAX_QUESTIONS = 5
 _MAX_FAILURES = 3
-#: How long one process may have the turn; longer than any step can take.
-_LEASE_S = 180.0
+#: How long a process has the turn, in seconds; while its step goes on it takes it anew in time. Nobody has to wait
+#: longer for one that has died.
+TURN_S = 15.0
 
 
 class StillWaiting(Exception):
@@ -169,14 +171,15 @@ class Federating(Meanwhile):
             raise TemporarilyUnavailable("Too many requests are with access servers just now.", retry_after_s=5)
         # Whoever finds an answer with a turn begun cannot know whether it was sent.
         sending = question is not None and not question.open
-        if not await self.store.claim_federation(digest, now=now, until=now + _LEASE_S, sending=sending):
+        if not await self.store.claim_federation(digest, now=now, until=now + TURN_S, sending=sending):
             return record
         changes: dict[str, Any] = {}
         self._at_once += 1
         try:
-            outcome = await self._ask_server(pending, asked, record, wait_s=wait_s)
-            if isinstance(outcome, Waiting):
-                outcome = await self._judge(outcome, record, pending, asked, changes)
+            async with self._keeping_turn(digest):
+                outcome = await self._ask_server(pending, asked, record, wait_s=wait_s)
+                if isinstance(outcome, Waiting):
+                    outcome = await self._judge(outcome, record, pending, asked, changes)
         except ProblemError as error:
             changes.update(tokens=None, waits_for=msgspec.to_builtins(Waiting(ended=Ended.of(error))))
             return error
@@ -188,6 +191,22 @@ class Federating(Meanwhile):
             return self._completion(pending, asked, outcome, record)
         fresh = await self.store.federation(digest)
         return fresh if fresh is not None else record
+
+    @asynccontextmanager
+    async def _keeping_turn(self, digest: str) -> AsyncIterator[None]:
+        """Have the turn for as long as a step takes, which is as long as the access server and a payment take."""
+
+        async def keep() -> None:
+            while True:
+                await asyncio.sleep(TURN_S / 3)
+                await self.store.keep_federation_turn(digest, until=self.clock() + TURN_S)
+
+        keeping = asyncio.create_task(keep(), name="keep turn")
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
 
     async def _ask_server(
         self, pending: Pending, asked: Asked, record: Federation, *, wait_s: int

@@ -133,6 +133,13 @@ class SQLFederations:
             )
         return bool(result.rowcount == 1)
 
+    async def keep_federation_turn(self, digest: str, *, until: float) -> None:
+        """Go on having the turn, until `until` (Unix seconds)."""
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                update(federations).where(federations.c.digest == digest).values(lease_until=until)
+            )
+
     async def locate_federation(self, digest: str, location: str) -> None:
         """Keep where the access server is polled, which has thereby taken the tokens. The turn goes on."""
         async with self.database.transaction() as connection:
