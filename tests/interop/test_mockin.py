@@ -1,4 +1,4 @@
-"""Three-party flows against `@hellocoop/mockin`, a person server written elsewhere, run as a real Node.js process.
+"""Three-party flows against `@hellocoop/mockin`, a person server written elsewhere.
 
 Our agent, agent provider and resource are real servers too. mockin 2.0.0 follows an earlier -11; where the final text
 decides against it, the work-around stands here and docs/interop.md names the sentence.
@@ -7,9 +7,7 @@ decides against it, the work-around stands here and docs/interop.md names the se
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,63 +18,18 @@ from aauthlib.deferred.polling import UnsupportedRequirement
 from aauthlib.effects import Answer, Direct
 from aauthlib.errors import Denied, InvalidResourceToken
 from aauthlib.http import Request
-from aauthlib.resource import issuing
-from aauthlib.tokens import AuthToken, PersonToken, issue_resource_token
-from tests.conftest import NODE_PEERS
-from tests.interop.world import PS, RS, Exchange, World, deliver, exchanges, open_world, process, signed_lines
+from tests.interop.mockin_peer import AUTH_TOKENS, PERSON_TOKENS, earlier_claim, mockin, told
+from tests.interop.world import PS, RS, Exchange, World, deliver, exchanges, open_world, signed_lines
+
+__all__ = ["earlier_claim"]
 
 pytestmark = pytest.mark.interop
-
-MOCKIN = NODE_PEERS / "node_modules" / "@hellocoop" / "mockin"
-PERSON_TOKENS, AUTH_TOKENS = f"{PS}/aauth/token/person", f"{PS}/aauth/token/auth"
-
-
-@asynccontextmanager
-async def mockin(node: str, world: World) -> AsyncIterator[None]:
-    """mockin as the person server of `world`."""
-    env = {
-        "PATH": os.environ["PATH"],
-        "NODE_NO_WARNINGS": "1",
-        "IP": "127.0.0.1",
-        "PORT": str(world.names.port(PS)),
-        "ISSUER": PS,
-        "AAUTH_MAP": json.dumps(world.names.by_url()),
-    }
-    command = (node, "--import", (NODE_PEERS / "map-names.mjs").as_uri(), "src/server.js")
-    async with process(*command, ready="listening", env=env, cwd=MOCKIN):
-        yield
 
 
 @pytest.fixture
 async def world(needs_node: str, tmp_path: Path) -> AsyncIterator[World]:
     async with open_world(tmp_path) as opened, mockin(needs_node, opened):
         yield opened
-
-
-async def told(world: World, **settings: Any) -> None:
-    """Change how mockin answers."""
-    request = Request("PUT", f"{PS}/mock/aauth", body=json.dumps(settings).encode())
-    response = await deliver(world.wire(), request.with_headers(content_type="application/json"))
-    assert response.status == 200, response.body
-
-
-@pytest.fixture
-def earlier_claim(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our resource also names a person token by `person_token_jti`, on a step-up the one that came before.
-
-    That is the earlier -11; the final text names the token that was presented, of either kind, by `presented_jti`
-    (#resource-token-structure).
-    """
-    person_tokens: dict[str, str] = {}
-
-    def issue(key: Any, *, presented: PersonToken | AuthToken, **options: Any) -> str:
-        holder = presented.cnf.thumbprint
-        if isinstance(presented, PersonToken):
-            person_tokens[holder] = presented.jti
-        token = jws.parse(issue_resource_token(key, presented=presented, **options))
-        return jws.sign(token.header, {**token.payload, "person_token_jti": person_tokens[holder]}, key)
-
-    monkeypatch.setattr(issuing, "issue_resource_token", issue)
 
 
 def claims_of(exchange: Exchange, member: str) -> dict[str, Any]:

@@ -35,7 +35,6 @@ from aauthlib.httpsig import JWT, sign
 from aauthlib.keys import SigningKey
 from aauthlib.provider.selfpublished import publish
 from aauthlib.resource import MemoryResourceStore, Policy, Resource, Route, authorized, person
-from aauthlib.tokens import AgentToken
 from aauthlib.transport import AsyncTransport, AsyncWire
 from aauthlib.web.access import AccessApp, build_access_app
 from aauthlib.web.resource import AAuthMiddleware
@@ -197,12 +196,15 @@ class World:
         source = SelfIssued(AP, AGENT, self.agent_key, time.time, ps=ps)
         return AsyncAgent(source, wire=self.wire(), **options)
 
-    async def signed(self, agent: AsyncAgent, method: str, url: str, document: bytes = b"") -> Response:
-        """A request that the agent signs with its agent token, outside of its own flows."""
-        token: AgentToken = await agent.agent_token()
+    async def signed(
+        self, agent: AsyncAgent, method: str, url: str, document: bytes = b"", *, token: str | None = None
+    ) -> Response:
+        """A request that the agent signs, outside of its own flows: with its agent token, or with `token`."""
+        if token is None:
+            token = (await agent.agent_token()).raw
         headers = {"content-type": "application/json"} if document else {}
         request = Request(method, url, body=document).with_headers(**headers)
-        return await deliver(agent.wire, sign(request, self.agent_key, JWT(token.raw), created=int(time.time())))
+        return await deliver(agent.wire, sign(request, self.agent_key, JWT(token), created=int(time.time())))
 
 
 def exchanges(agent: AsyncAgent) -> list[Exchange]:
