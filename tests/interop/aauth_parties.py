@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import html
+import json
 import re
 import time
 from collections.abc import Callable
@@ -218,6 +219,29 @@ class TheirAgent:
         headers = signer.sign_request(method, url, {}, token=token)
         return await self.client.request(method, url, headers=headers)
 
+    async def post(self, url: str, document: dict[str, Any], person: Person) -> dict[str, Any]:
+        """What our person server answers to `document`, once the person has decided; by their signer and poller."""
+
+        async def send(method: str, url: str, document: dict[str, Any] | None = None) -> httpx.Response:
+            content = json.dumps(document).encode() if document is not None else None
+            headers = {"content-type": "application/json"} if content else {}
+            signer = aauth.AgentRequestSigner(self.key, agent_token=self.token)
+            headers.update(signer.sign_request(method, url, headers, content, recipient_role="ps"))
+            return await self.client.request(method, url, headers=headers, content=content)
+
+        response = await send("POST", url, document)
+        if response.status_code == 202:
+            result = await aauth.async_poll_pending_url(
+                response.headers["location"],
+                lambda url: send("GET", url),
+                on_interaction=_visiting(person),
+                initial_response=response,
+            )
+            response = result.response
+        assert response.status_code == 200, response.text
+        answer: dict[str, Any] = response.json() if response.content else {}
+        return answer
+
     async def granted(self, method: str, path: str, person: Person, **options: Any) -> tuple[str, str]:
         """A person token, and the auth token that the challenge for `path` leads to."""
         chained = {"upstream_token": options["upstream_token"]} if "upstream_token" in options else {}
@@ -349,11 +373,11 @@ def documents(dwk: str, metadata: dict[str, Any], jwks: dict[str, Any]) -> list[
     return [Route(f"/.well-known/{dwk}", document), Route("/jwks.json", keys)]
 
 
-def our_agent(world: World, person: Person) -> AsyncAgent:
+def our_agent(world: World, person: Person, **options: Any) -> AsyncAgent:
     async def visit(direct: Direct) -> None:
         await person.visit(direct.person_url)
 
-    return world.agent(on_interaction=visit)
+    return world.agent(on_interaction=visit, **options)
 
 
 async def serve_intermediary(world: World, person: Person) -> None:

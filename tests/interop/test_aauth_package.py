@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aauth
 import pytest
+from aauth.missions import mission_request, parse_mission_approval
 
 from aauthlib.errors import Denied
 from tests.interop.aauth_parties import Person, our_agent, serve_person_server, serve_their_resource, their_agent
@@ -128,3 +129,39 @@ async def test_their_resource_reads_no_base64_in_our_signature(world: World, dan
     response = await our_agent(world, dana).get(f"{RS}/data")
     assert response.status_code == 401
     assert "Invalid Signature format" in response.json()["detail"]
+
+
+# ------------------------------------------------------------------ missions
+
+
+@pytest.mark.spec("#mission-creation", "#mission-approval", "#mission-identifier", "#mission-update")
+async def test_their_agent_has_a_mission_approved_and_updated_by_our_person_server(world: World, dana: Person) -> None:
+    await world.serve_resource()
+    agent = await their_agent(world)
+    answer = await agent.post(
+        f"{PS}/mission",
+        {"description": "Read the **data**.", "resources": [RS], "capabilities": ["interaction"]},
+        dana,
+    )
+    mission = parse_mission_approval(answer)
+    assert mission["mission"]["description"] == "Read the **data**."
+    # The answer brings the person token for the resource, which names the mission.
+    person_token = mission["person_tokens"][RS]
+    assert agent.keys.of_token(person_token)["mission_s256"] == mission["mission_s256"]
+    auth_token = await agent.auth_token(await agent.call("GET", "/data", person_token), person_token, dana)
+    assert (await agent.call("GET", "/data", auth_token)).status_code == 200
+    url, body = mission_request(f"{PS}/mission", mission["mission_s256"], "update", description="And *move* it.")
+    assert (await agent.post(url, body, dana))["s256"]
+
+
+@pytest.mark.spec("#mission-completion", "#mission-status-errors")
+async def test_our_person_server_ends_the_mission_that_their_agent_completed(world: World, dana: Person) -> None:
+    await world.serve_resource()
+    agent = await their_agent(world)
+    answer = await agent.post(f"{PS}/mission", {"description": "Read it.", "capabilities": ["interaction"]}, dana)
+    mission = parse_mission_approval(answer)
+    url, body = mission_request(f"{PS}/mission", mission["mission_s256"], "completion", summary="It is **read**.")
+    await agent.post(url, body, dana)
+    with pytest.raises(aauth.TokenError) as refused:
+        await agent.person_token(dana, mission_s256=mission["mission_s256"])
+    assert refused.value.error_code == "mission_terminated"
