@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 
 from aauthlib.discovery import StaticDirectory
 from aauthlib.effects import Send
+from aauthlib.fields import parse_dictionary
 from aauthlib.http import Fields, Request, Response
 from aauthlib.httpsig import HWK, JKTJWT, JWKSURI, JWT, SignatureKey, SignaturePolicy, sign
+from aauthlib.httpsig.components import signature_base, signature_params
 from aauthlib.keys import JWKS, SigningKey
 from aauthlib.tokens import AgentToken, VerificationPolicy, issue_agent_token, issue_jkt_jwt
 from aauthlib.transport import Wire
@@ -71,11 +73,14 @@ class Parties:
                 )
         raise ValueError(f"no party signs under {scheme}")
 
-    def signed(self, request: Request, scheme: str, *, keyid: str | None = None) -> Request:
-        """`request` as our agent or server sends it."""
+    def signed(
+        self, request: Request, scheme: str, *, keyid: str | None = None, cover: tuple[str, ...] | None = None
+    ) -> Request:
+        """`request` as our agent or server sends it; covers `cover` too, by default the query where there is one."""
         key, signature_key = self.signer(scheme)
-        components = ("@query",) if request.query else ()
-        return sign(request, key, signature_key, created=int(time.time()), components=components, keyid=keyid)
+        if cover is None:
+            cover = ("@query",) if request.query else ()
+        return sign(request, key, signature_key, created=int(time.time()), components=cover, keyid=keyid)
 
     def key_sets(self) -> dict[str, JWKS]:
         return {AP: JWKS.of(self.provider), SERVER: JWKS.of(self.server)}
@@ -108,6 +113,13 @@ def post(url: str = URL + "?a=b%20c", body: bytes = b'{"a":1}') -> Request:
 def arrived(request: Request, headers: dict[str, str]) -> Request:
     """`request` with the headers a peer made for it."""
     return Request(request.method, request.url, Fields(headers), request.body)
+
+
+def base_of(signed: Request) -> bytes:
+    """The signature base that we build of a request somebody signed, from what it says is covered."""
+    ((_, (items, params)),) = parse_dictionary(signed.headers.get("signature-input") or "").items()
+    covered = [name for name, _ in items]
+    return signature_base(signed, covered, signature_params(covered, params))
 
 
 def base64url_member(signature: str) -> str:

@@ -16,7 +16,8 @@ from aauth_signing.tokens.common import encode_jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aauthlib.base64url import b64url_decode
 from aauthlib.errors import InvalidSignature, SignatureError
@@ -36,6 +37,7 @@ from tests.interop.signing.parties import (
     arrived,
     base64_member,
     base64url_member,
+    base_of,
     post,
 )
 
@@ -76,6 +78,7 @@ def peer_signs(parties: Parties, request: Request, scheme: str) -> dict[str, str
     }[scheme]
     headers = dict(request.headers)
     covered = ["content-digest", "content-type"] if request.body else []
+    covered += ["x-note"] if "x-note" in request.headers else []
     headers.update(
         sign_request(
             request.method,
@@ -198,3 +201,13 @@ def test_both_build_the_same_signature_base(request_: Request) -> None:
         signature_params=params,
     )
     assert theirs.encode() == signature_base(request_, covered, params)
+
+
+@settings(max_examples=120)
+@given(request_=requests(), scheme=st.sampled_from(SCHEMES))
+def test_each_verifies_the_other_on_any_request(parties: Parties, request_: Request, scheme: str) -> None:
+    cover = ("x-note", *(("@query",) if request_.query else ()))
+    assert peer_verifies(parties, parties.signed(request_, scheme, cover=cover)) is True
+    theirs = arrived(request_, corrected(peer_signs(parties, request_, scheme)))
+    assert b'"x-note": ' in base_of(theirs)
+    assert parties.verified(theirs).level is LEVELS[scheme]

@@ -6,7 +6,8 @@ import asyncio
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from introspection_aauth.protocol import httpsig
 from introspection_aauth.protocol.errors import VerificationError
 from introspection_aauth.protocol.keys import Jwk
@@ -17,7 +18,7 @@ from aauthlib.errors import SignatureError
 from aauthlib.http import Fields, Request
 from aauthlib.keys import SigningKey
 from tests.interop.signing.messages import requests
-from tests.interop.signing.parties import LEVELS, SERVER, URL, Parties, arrived, post
+from tests.interop.signing.parties import LEVELS, SERVER, URL, Parties, arrived, base_of, post
 
 pytestmark = [pytest.mark.interop, pytest.mark.spec("#verification", "#covered-components")]
 
@@ -43,7 +44,7 @@ def peer_signs(parties: Parties, request: Request, scheme: str) -> Request:
         else httpsig.jwks_uri_key(SERVER, "aauth-resource.json", key.kid)
     )
     headers = httpsig.sign(
-        PeerKey.from_seed(b64url_decode(key.to_private_jwk()["d"])),
+        Recording.from_seed(b64url_decode(key.to_private_jwk()["d"])),
         header,
         request.method,
         request.url,
@@ -84,7 +85,21 @@ def test_we_refuse_what_it_signed_once_the_body_changes() -> None:
         PARTIES.verified(Request(signed.method, signed.url, Fields(signed.headers), b'{"a":2}'))
 
 
-@given(requests())
-def test_each_verifies_the_other_on_any_request(request_: Request) -> None:
-    peer_verifies(PARTIES, PARTIES.signed(request_, "jwt"))
-    assert PARTIES.verified(peer_signs(PARTIES, request_, "jwt")).agent_token is not None
+class Recording(PeerKey):
+    """A key of theirs that keeps what it signed."""
+
+    signed: bytes
+
+    def sign(self, data: bytes) -> bytes:
+        Recording.signed = data
+        return super().sign(data)
+
+
+@settings(max_examples=120)
+@given(request_=requests(), scheme=st.sampled_from(SCHEMES))
+def test_both_sign_the_same_base_and_each_verifies_the_other_on_any_request(request_: Request, scheme: str) -> None:
+    key, _ = PARTIES.signer(scheme)
+    assert peer_verifies(PARTIES, PARTIES.signed(request_, scheme)).thumbprint == key.thumbprint
+    theirs = peer_signs(PARTIES, request_, scheme)
+    assert Recording.signed == base_of(theirs)
+    assert PARTIES.verified(theirs).level is LEVELS[scheme]
