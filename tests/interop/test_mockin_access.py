@@ -126,7 +126,7 @@ def in_mission(agent: AsyncAgent) -> AsyncMission:
     return agent.missions.resume(msgspec.json.encode(blob))
 
 
-@pytest.mark.spec("#mission-context-at-resources", "#person-token-structure", "#resource-token-structure")
+@pytest.mark.spec("#mission-identifier", "#person-token-structure", "#resource-token-structure")
 async def test_mockin_and_our_resource_carry_the_mission_through_every_token(world: World, earlier_claim: None) -> None:
     await world.serve_resource()
     mission = in_mission(world.agent())

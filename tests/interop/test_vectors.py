@@ -17,7 +17,7 @@ from introspection_aauth.protocol.keys import Jwk
 
 from aauthlib.base64url import b64url_decode
 from tests.interop.signing.parties import base64url_member
-from tests.interop.signing.test_httpsig_node import Peer, peer
+from tests.interop.signing.test_httpsig_node import Peer, encoded, peer
 
 pytestmark = [pytest.mark.interop, pytest.mark.spec("#verification")]
 
@@ -115,7 +115,7 @@ def test_httpsig(peer: Peer) -> None:
                 path=parts.path,
                 query=parts.query or None,
                 headers=fields,
-                body=body.decode() if body else None,
+                body=encoded(body),
                 documents=documents,
                 now=vector["received_at"],
             )
