@@ -291,18 +291,18 @@ async def test_an_approval_wakes_whoever_polls(world: World) -> None:
     waiting = asyncio.create_task(world.poll(asked, prefer="wait=30"))
     (view,) = await world.server.approvals()
     assert (view.by, view.person_server, view.scopes) == ("the boss", PS, ("calendar.read",))
-    await world.server.decide_approval(view.digest, by="boss", approved=True)
+    await world.server.decide_approval(view.id, by="boss", approved=True)
     assert (await asyncio.wait_for(waiting, 10)).status == 200
     assert await world.server.approvals() == []
     with pytest.raises(errors.Gone):
-        await world.server.decide_approval(view.digest, by="boss", approved=False)
+        await world.server.decide_approval(view.id, by="boss", approved=False)
 
 
 async def test_a_refused_approval_is_a_denial(world: World) -> None:
     world.policy.decide = lambda facts: NeedApproval("the boss")
     asked = await world.ask()
     (view,) = await world.server.approvals()
-    await world.server.decide_approval(view.digest, by="boss", approved=False, reason="Not this quarter.")
+    await world.server.decide_approval(view.id, by="boss", approved=False, reason="Not this quarter.")
     with pytest.raises(errors.Denied, match="Not this quarter"):
         await world.poll(asked)
 

@@ -19,6 +19,7 @@ from aauthlib.cli.app import app
 from aauthlib.cli.serve_access import _recorder
 from aauthlib.errors import ConfigurationError, Denied, Revoked
 from aauthlib.http import Response
+from aauthlib.store.access_approval_records import ApprovalChanged
 
 from .parties import PS, Clock, World, open_world
 from .test_rules import FACTS
@@ -231,7 +232,7 @@ async def asked(world: World, email: str) -> Response:
     """Ask, give the claims, and have the boss approve."""
     waiting = await world.post(await world.ask(), {"email": email})
     (view,) = await world.server.approvals()
-    await world.server.decide_approval(view.digest, by="boss", approved=True)
+    await world.server.decide_approval(view.id, by="boss", approved=True)
     return waiting
 
 
@@ -246,7 +247,7 @@ async def test_every_decision_is_in_the_log_with_its_rule_and_version(served: tu
     assert [(record.decision, record.rule) for record in history[:4]] == [
         ("claims", "who is it"),
         ("approval", "the boss agrees"),
-        ("approved", ""),
+        ("approved", "the boss agrees"),
         ("allow", "staff"),
     ]
     assert history[2].decided_by == "boss"
@@ -296,11 +297,12 @@ async def test_an_approval_counts_for_the_version_of_the_policy_that_asked_for_i
     (view,) = await world.server.approvals()
     path.write_text(STEPS[path.suffix[1:]].replace("boss", "board"))
     world.clock.now += 1
-    await world.server.decide_approval(view.digest, by="boss", approved=True)
+    with pytest.raises(ApprovalChanged):
+        await world.server.decide_approval(view.id, by="boss", approved=True)
     (again,) = await world.server.approvals()
     assert again.by == "board"
     assert (await world.poll(waiting)).status == 202
-    await world.server.decide_approval(again.digest, by="board", approved=True)
+    await world.server.decide_approval(again.id, by="board", approved=True)
     assert (await world.poll(waiting)).status == 200
 
 

@@ -104,7 +104,7 @@ async def test_a_grant_that_was_not_fetched_is_taken_back(world: World) -> None:
     body = world.bundle()
     asked = await world.ask(body)
     (view,) = await world.server.approvals()
-    await world.server.decide_approval(view.digest, by="boss", approved=True)
+    await world.server.decide_approval(view.id, by="boss", approved=True)
     await world.revoke(world.read(body["presented_token"], PersonToken).jti)
     with pytest.raises(errors.Revoked):
         await world.poll(asked)

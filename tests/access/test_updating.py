@@ -138,7 +138,7 @@ async def test_an_approval_and_answers_do_not_carry_over_to_more_than_was_asked(
     world.policy.decide = decide
     asked = await world.ask(world.bundle(key))
     (view,) = await world.server.approvals()
-    await world.server.decide_approval(view.digest, by="boss", approved=True)
+    await world.server.decide_approval(view.id, by="boss", approved=True)
     assert requirement_of(await world.poll(asked)).value == "clarification"
     more = update(world, key, "calendar.read calendar.write")
     assert requirement_of(await world.post(asked, more)).value == "approval"
@@ -152,7 +152,7 @@ async def test_an_approval_holds_for_less_of_what_was_asked(world: World, key: S
     world.policy.decide = decide
     asked = await world.ask(world.bundle(key, scope="calendar.read calendar.write"))
     (view,) = await world.server.approvals()
-    await world.server.decide_approval(view.digest, by="boss", approved=True)
+    await world.server.decide_approval(view.id, by="boss", approved=True)
     assert (await world.post(asked, update(world, key))).status == 200
 
 

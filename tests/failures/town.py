@@ -125,7 +125,7 @@ class Town:
         """Whoever has to approve at the access server does, while the agent waits."""
         if report.event == "waiting" and self.hosts[AS].reachable:
             for approval in await self.access_server.approvals():
-                await self.access_server.decide_approval(approval.digest, by="the owner", approved=True)
+                await self.access_server.decide_approval(approval.id, by="the owner", approved=True)
 
     async def newcomer(self) -> AsyncAgent:
         """An agent that has enrolled, and knows nobody yet."""

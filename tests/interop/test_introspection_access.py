@@ -123,7 +123,7 @@ async def test_their_person_server_waits_for_an_approval_at_our_access_server(wo
             for approval in await app.server.approvals():
                 waited.append(approval.person_server)
                 await app.server.decide_approval(
-                    approval.digest, by="the owner", approved=approved, reason="Not for this agent."
+                    approval.id, by="the owner", approved=approved, reason="Not for this agent."
                 )
 
         agent = await on_mission(world, on_report=owner)

@@ -108,7 +108,7 @@ async def test_everything_an_access_server_can_want_comes_one_after_the_other_in
     # Approved by somebody there.
     assert requirement_of(await later(world, agent, response)).value == "approval"
     (view,) = await access.approvals()
-    await access.decide_approval(view.digest, by="olga", approved=True)
+    await access.decide_approval(view.id, by="olga", approved=True)
     polled = await later(world, agent, response)
     token: AuthToken = await world.verified(polled.json()["auth_token"], AuthToken)
     assert (token.scope, token.claims["email"]) == (("email", "calendar.read"), "alice@example.org")

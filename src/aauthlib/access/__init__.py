@@ -3,6 +3,7 @@
 `AccessServer` is the role; a `Policy` decides: `RulesPolicy` (TOML), `CedarPolicy` (extra `cedar`) or `CallablePolicy`.
 """
 
+from ..policies.approvers import Approvers, Step
 from .decisions import (
     Allow,
     AskClaims,
@@ -26,6 +27,7 @@ from .trust import Trust
 __all__ = [
     "AccessServer",
     "Allow",
+    "Approvers",
     "AskClaims",
     "AskQuestion",
     "CallablePolicy",
@@ -41,6 +43,7 @@ __all__ = [
     "PolicyFile",
     "RulesPolicy",
     "Settlement",
+    "Step",
     "TestSettlement",
     "Trust",
     "Verdict",

@@ -14,13 +14,15 @@ attribute that is not there and was not asked for with `has`) denies the request
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from ..errors import ConfigurationError
+from ..policies.approvers import Approvers
+from .approvers import approvers_of_notes
 from .decisions import (
     Allow,
     AskClaims,
@@ -122,7 +124,8 @@ class CedarPolicy:
 
     def _demand(self, kind: str, names: list[str], facts: Facts) -> Demanded | None:
         """The demand that the determining policies are annotated with, unless it was met."""
-        found = [self._annotations[name] for name in names if self._annotations[name].get("demand") == kind]
+        noted = [(name, self._annotations[name]) for name in sorted(names)]
+        found = [notes for _, notes in noted if notes.get("demand") == kind]
         if not found:
             return None
         if kind == "claims":
@@ -135,7 +138,10 @@ class CedarPolicy:
             "approval": facts.approved_by is not None,
             "question": found[0].get("question") in facts.answers,
         }
-        return None if met[kind] else _made(kind, found[0])
+        if met[kind]:
+            return None
+        # What is permitted on the approval of some and on that of others needs that of both.
+        return _together(found) if kind == "approval" else _made(kind, found[0])
 
     def _check(self, name: str, notes: Mapping[str, str]) -> None:
         try:
@@ -162,10 +168,23 @@ def _made(kind: str, notes: Mapping[str, str]) -> Demanded:
         case "interaction":
             return NeedInteraction()
         case "approval":
-            return NeedApproval(notes.get("by", ""))
+            return NeedApproval(approvers=approvers_of_notes(notes, "An approval"))
         case _:
             options = tuple(filter(None, notes.get("options", "").split("|")))
             return AskQuestion(notes["question"], options)
+
+
+def _together(found: Sequence[Mapping[str, str]]) -> NeedApproval:
+    """The steps that each of several policies wants, once, and the stricter of everything else."""
+    each = [approvers_of_notes(notes, "An approval") for notes in found]
+    steps = dict.fromkeys(step for approvers in each for step in approvers.steps)
+    return NeedApproval(
+        approvers=Approvers(
+            steps=tuple(steps),
+            four_eyes=any(approvers.four_eyes for approvers in each),
+            valid_for_s=min(approvers.valid_for_s for approvers in each),
+        )
+    )
 
 
 def _entities(facts: Facts) -> list[dict[str, Any]]:

@@ -186,6 +186,10 @@ class AccessServerCore:
         key = self.keys.signing
         return sign(request, key, JWKSURI(self.issuer, ACCESS_DWK, key.kid), created=int(self.clock()))
 
+    def random_id(self) -> str:
+        """256 random bits in hex."""
+        return self._random_bytes(32).hex()
+
     def random_jti(self) -> str:
         """128 random bits, for a token's name."""
         return b64url_encode(self._random_bytes(16))

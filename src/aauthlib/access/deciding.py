@@ -7,7 +7,7 @@ wrong is in `guarding`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,10 @@ import msgspec
 
 from ..deferred.machine import Event
 from ..messages.requirement import APPROVAL, CLAIMS, CLARIFICATION, INTERACTION
+from ..store.access_approval_records import AccessOpening
 from ..store.access_records import DecisionRecord, Learned
+from ..store.approval_states import ApprovalState
+from .approving import holds, opening_of
 from .asked import Asked
 from .core import AccessServerCore
 from .decisions import (
@@ -34,7 +37,7 @@ from .decisions import (
 from .facts import Facts
 from .guarding import guarded, within_means
 
-__all__ = ["PAYMENT", "Outcome", "evaluate", "known_user"]
+__all__ = ["PAYMENT", "Outcome", "demanded", "evaluate", "known_user"]
 
 #: In place of a requirement value: what is answered with `402`.
 PAYMENT = "payment"
@@ -54,6 +57,8 @@ class Outcome:
     learned: Learned
     """What is still known of the exchange, and by which version of the policy it was decided on."""
     log: DecisionRecord
+    opening: AccessOpening | None = None
+    """The approval that it waits for."""
 
 
 async def evaluate(server: AccessServerCore, asked: Asked, learned: Learned) -> Outcome:
@@ -61,16 +66,51 @@ async def evaluate(server: AccessServerCore, asked: Asked, learned: Learned) -> 
     facts = await _facts(server, asked, learned)
     said = await server.decider.decide(facts)
     if facts.approved_by is not None and said.version != learned.version:
-        # The policy changed since it was approved, and with it perhaps whose approval is wanted, and for what.
-        learned = msgspec.structs.replace(learned, approved_by=None)
-        facts = msgspec.structs.replace(facts, approved_by=None)
-        said = await server.decider.decide(facts)
+        facts, learned, said = await _approved(server, facts, learned, None)
+    opening = _opening(server, asked, learned, facts, said)
+    found = await server.store.standing_approval(opening.key, now=server.clock()) if opening is not None else None
+    if opening is not None and found is not None and holds(found, opening):
+        if found.state is ApprovalState.DENIED:
+            # Nobody is asked the same again at once.
+            said = Verdict(Deny(found.reason), rule=said.rule, version=said.version)
+        else:
+            version = said.version
+            facts, learned, said = await _approved(server, facts, learned, found.decided_by)
+            if said.version != version:
+                facts, learned, said = await _approved(server, facts, learned, None)
+        opening = _opening(server, asked, learned, facts, said)
     verdict = guarded(facts, said)
     if server.on_decision is not None:
         server.on_decision(facts, verdict)
     verdict = within_means(verdict, interactive=server.interactive, payable=server.settlement is not None)
     learned = msgspec.structs.replace(learned, version=verdict.version)
-    return _outcome(asked, verdict.decision, learned=learned, log=_record(server, asked, verdict))
+    outcome = _outcome(asked, verdict.decision, learned=learned, log=_record(server, asked, verdict))
+    return replace(outcome, opening=opening) if outcome.requirement == APPROVAL else outcome
+
+
+async def demanded(server: AccessServerCore, asked: Asked, learned: Learned) -> Verdict:
+    """What the policy says of `asked` while nobody has approved it."""
+    facts = await _facts(server, asked, msgspec.structs.replace(learned, approved_by=None))
+    return guarded(facts, await server.decider.decide(facts))
+
+
+async def _approved(
+    server: AccessServerCore, facts: Facts, learned: Learned, by: str | None
+) -> tuple[Facts, Learned, Verdict]:
+    """Ask again with an approval; or without one, where the policy changed since it was given: whose approval is wanted
+    now, and for what, may be another."""
+    learned = msgspec.structs.replace(learned, approved_by=by)
+    facts = msgspec.structs.replace(facts, approved_by=by)
+    return facts, learned, await server.decider.decide(facts)
+
+
+def _opening(
+    server: AccessServerCore, asked: Asked, learned: Learned, facts: Facts, said: Verdict
+) -> AccessOpening | None:
+    """The approval that is demanded, if one is and none was given."""
+    if not isinstance(said.decision, NeedApproval) or facts.approved_by is not None:
+        return None
+    return opening_of(asked, learned, facts, said, new_id=server.random_id())
 
 
 def _outcome(asked: Asked, decision: Decision, *, learned: Learned, log: DecisionRecord) -> Outcome:
@@ -88,8 +128,8 @@ def _outcome(asked: Asked, decision: Decision, *, learned: Learned, log: Decisio
             return follows(requirement=CLARIFICATION, terms={"question": question, "options": list(options)})
         case NeedInteraction():
             return follows(requirement=INTERACTION)
-        case NeedApproval(by):
-            return follows(requirement=APPROVAL, terms={"by": by})
+        case NeedApproval():
+            return follows(requirement=APPROVAL, terms={"by": decision.said})
         case NeedPayment(amount, currency, description):
             terms = {"amount": amount, "currency": currency, "description": description}
             return follows(requirement=PAYMENT, terms=terms)
@@ -156,8 +196,8 @@ def _reason(decision: Decision) -> str:
             return " ".join(claims)
         case AskQuestion(question):
             return question
-        case NeedApproval(by):
-            return by
+        case NeedApproval():
+            return decision.said
         case NeedPayment(amount, currency):
             return f"{amount} {currency}"
         case _:

@@ -6,10 +6,13 @@ whoever approves here; then the policy is asked again, with what came of it amon
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..errors import ConfigurationError
+from ..policies.approvers import Approvers
+from .approvers import approvers_in_words, one_step
 
 __all__ = [
     "Allow",
@@ -81,10 +84,36 @@ class NeedInteraction:
 
 @dataclass(frozen=True, slots=True)
 class NeedApproval:
-    """Somebody here approves, without the person being sent anywhere."""
+    """People here approve, without the person being sent anywhere (#approval-pending).
 
-    by: str = ""
-    """Whose approval, for the log and for who approves."""
+    `needed` of those whom `approvers` name: groups, and usernames with `@` in front; nobody named is anybody who
+    approves. `by` is one name in short. `Approvers` say more: steps in order, who is asked after a deadline, whether
+    four eyes are wanted, and how long a yes holds. Raises `ConfigurationError`.
+    """
+
+    by: str = field(default="", compare=False)
+    approvers: Sequence[str] | Approvers = ()
+    needed: int = field(default=1, compare=False)
+    deadline: str = field(default="1d", compare=False)
+    """Such as `30m`, `4h`, `2d`: nobody has approved then."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.approvers, Approvers):
+            names = tuple(self.approvers) or ((self.by,) if self.by else ())
+            asked = one_step(names, self.needed, self.deadline, "This approval")
+            object.__setattr__(self, "approvers", asked)
+        self.asked.step(0, 0)
+
+    @property
+    def asked(self) -> Approvers:
+        """Who is asked, as every role has it."""
+        assert isinstance(self.approvers, Approvers)
+        return self.approvers
+
+    @property
+    def said(self) -> str:
+        """Whose approval, in words, step by step."""
+        return ", then ".join(filter(None, map(approvers_in_words, self.asked.steps)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from ..errors import Expired, Gone, InvalidIdentifier, NotFound
 from ..identifiers import https_url, origin_of
 from ..messages.codes import code_digest
 from ..messages.requirement import APPROVAL, INTERACTION
+from ..store.access_approval_records import AccessApproval, AccessBallot, AccessStanding, may_give
+from ..store.access_people_records import AccessPerson
 from ..store.access_records import (
     APPROVED,
     CONFIRMED,
@@ -28,8 +30,12 @@ from ..store.access_records import (
     DecisionRecord,
     Exchange,
 )
+from ..store.approval_records import Origin
+from .approvers import approvers_in_words
+from .approving import asked_of, learned_of, record_of
 from .asked import Asked
-from .deciding import known_user
+from .deciding import demanded
+from .decisions import NeedApproval
 from .endpoints import TokenEndpoint
 
 __all__ = ["MAX_REASON", "AccessDesk", "ApprovalView", "BindingView", "SignIn"]
@@ -61,13 +67,14 @@ class BindingView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalView:
-    """A request that waits for somebody's approval here."""
+    """Something that waits for people's approval here, or did."""
 
-    digest: str
-    step: int
-    """Which of the steps of the exchange is waited for: a decision names the one it was made on."""
+    id: str
+    round: int
+    """A decision names the round it was made on: under another policy it begins anew."""
     by: str
-    """Whose approval the policy wants."""
+    """Whose approval the policy wants now, in words."""
+    standing: AccessStanding
     person_server: str
     agent: str
     provider: str
@@ -78,7 +85,7 @@ class ApprovalView:
     tenant: str | None
     in_mission: bool
     claims: Mapping[str, Any]
-    """What the person server says of the person."""
+    """What the person server says of the person. Like answers and updates gone once it is decided."""
     answers: Mapping[str, str]
     """Question to answer, as the person server passed it on."""
     updates: tuple[str, ...]
@@ -86,7 +93,26 @@ class ApprovalView:
     bound_user: str | None
     """The account here whose holder confirmed the person server."""
     created_at: float
-    expires_at: float
+    due_at: float
+    """When the time of this step is over, Unix seconds."""
+
+    @property
+    def approval(self) -> AccessApproval:
+        return self.standing.approval
+
+    def is_for(self, person: AccessPerson) -> bool:
+        """Whether it waits for a decision that `person` may give."""
+        waits = self.approval.waiting and person.person_id not in self.standing.spoken
+        return waits and may_give(person, self.approval.step)
+
+    def is_own(self, person_id: str) -> bool:
+        """Whether it is asked for this very account, and somebody else has to approve it."""
+        return self.approval.approvers.four_eyes and self.bound_user == person_id
+
+    def may_see(self, person: AccessPerson) -> bool:
+        """Who decides about it, or has had a say in it, and still approves here."""
+        said = any(entry.person_id == person.person_id for entry in self.standing.entries)
+        return self.is_for(person) or (said and person.approves_at_all) or person.is_administrator
 
 
 class AccessDesk(TokenEndpoint):
@@ -144,30 +170,70 @@ class AccessDesk(TokenEndpoint):
     # ------------------------------------------------------------------ approvals
 
     async def approvals(self) -> list[ApprovalView]:
-        """What waits for somebody's approval, the oldest first."""
-        waiting = await self.store.exchanges_waiting_for(APPROVAL, now=self.clock())
-        return [await self._approval_view(exchange) for exchange in waiting]
+        """What waits for somebody's approval, what ends first first."""
+        waiting = await self.store.approvals_waiting(now=self.clock())
+        return [await self.approval(approval.id) for approval in waiting]
 
-    async def approval(self, digest: str) -> ApprovalView:
-        """One of them. Raises `NotFound`, `Expired` or `Gone`."""
-        return await self._approval_view(self._open_one(await self.store.exchange(digest), APPROVAL))
+    async def approval(self, id_: str) -> ApprovalView:
+        """One of them, also once it is over. Raises `NotFound`."""
+        return _approval_view(await self.store.approval_standing(id_, now=self.clock()))
 
     async def decide_approval(
-        self, digest: str, *, by: str, approved: bool, reason: str = "", step: int | None = None
-    ) -> None:
-        """`by` approves or refuses, as the request was at `step` if one is given.
+        self,
+        id_: str,
+        *,
+        by: str,
+        approved: bool,
+        reason: str = "",
+        person_id: str | None = None,
+        origin: Origin | None = None,
+        round: int | None = None,
+    ) -> bool:
+        """`by` approves or refuses, as it was in `round` if one is given: one voice of as many as the policy wants.
 
-        Raises `NotFound`, `Expired`, or `Gone` when it was decided or has changed.
+        Returns whether others are still waited for.
+
+        `person_id` is their account; without one the caller vouches that they may decide. Raises `NotFound`, `Gone`,
+        `NotApprover`, `OwnRequest`, `DecidedAlready`, or `ApprovalChanged` when the policy has changed.
         """
-        exchange = self._open_one(await self.store.exchange(digest), APPROVAL)
-        if step is not None and step != exchange.step:
-            raise Gone("The request changed meanwhile. Look at what it asks now.")
-        if not approved:
-            refused = reason.strip()[:MAX_REASON] or "The request was not approved."
-            return await self._refuse(exchange, refused, self._decided(exchange, REFUSED, by=by, reason=refused))
-        learned = msgspec.structs.replace(exchange.learned, approved_by=by)
-        if not await self.proceed(exchange, learned, decided=[self._decided(exchange, APPROVED, by=by)]):
+        seen = await self.store.look_at_approval(id_, now=self.clock())
+        if not seen.waiting:
             raise Gone(_CLOSED)
+        verdict = await demanded(self, asked_of(seen), learned_of(seen))
+        wanted = verdict.decision.asked if isinstance(verdict.decision, NeedApproval) else None
+        refused = "" if approved else reason.strip()[:MAX_REASON] or "The request was not approved."
+        ballot = AccessBallot(
+            name=by,
+            person_id=person_id,
+            yes=approved,
+            reason=refused,
+            origin=origin or Origin(),
+            round=round,
+            approvers=wanted,
+            version=verdict.version,
+            rule=verdict.rule[:MAX_REASON],
+            record=record_of(seen, APPROVED if approved else REFUSED, at=self.clock(), by=by, reason=refused),
+        )
+        try:
+            return (await self.store.vote(id_, ballot, now=self.clock())).waiting
+        finally:
+            await self._follow(id_)
+
+    async def settle_approvals(self) -> None:
+        """Do what deadlines that nobody has looked at lead to: tell others, or end what nobody approved in time.
+
+        To be called every few seconds, in every process.
+        """
+        for id_ in await self.store.approvals_overdue(now=self.clock()):
+            await self.store.look_at_approval(id_, now=self.clock())
+            await self._follow(id_)
+
+    async def _follow(self, id_: str) -> None:
+        """What is decided by now takes effect on the requests that wait for it; their polls would see to it too."""
+        for digest in await self.store.requests_waiting_for(id_):
+            exchange = await self.store.exchange(digest)
+            if exchange is not None and exchange.pending.waiting and exchange.pending.requirement == APPROVAL:
+                await self.go_on(exchange)
 
     # ------------------------------------------------------------------ inside
 
@@ -219,28 +285,31 @@ class AccessDesk(TokenEndpoint):
             decided_by=by[:64],
         )
 
-    async def _approval_view(self, exchange: Exchange) -> ApprovalView:
-        asked, learned = Asked.of(exchange.pending.request), exchange.learned
-        return ApprovalView(
-            digest=exchange.pending.digest,
-            step=exchange.step,
-            by=str(exchange.terms.get("by", "")),
-            person_server=asked.ps,
-            agent=asked.sub_agent or asked.agent,
-            provider=asked.provider,
-            resource=asked.resource,
-            sub=asked.sub,
-            scopes=asked.scope,
-            account=asked.account,
-            tenant=asked.tenant,
-            in_mission=asked.mission_s256 is not None,
-            claims=learned.claims,
-            answers=learned.answers,
-            updates=learned.updates,
-            bound_user=learned.user or await known_user(self, asked),
-            created_at=exchange.pending.created_at,
-            expires_at=exchange.pending.expires_at,
-        )
+
+def _approval_view(standing: AccessStanding) -> ApprovalView:
+    approval = standing.approval
+    asked, learned = asked_of(approval), learned_of(approval)
+    return ApprovalView(
+        id=approval.id,
+        round=approval.round,
+        by=approvers_in_words(approval.step),
+        standing=standing,
+        person_server=asked.ps,
+        agent=asked.sub_agent or asked.agent,
+        provider=asked.provider,
+        resource=asked.resource,
+        sub=asked.sub,
+        scopes=asked.scope,
+        account=asked.account,
+        tenant=asked.tenant,
+        in_mission=asked.mission_s256 is not None,
+        claims=learned.claims,
+        answers=learned.answers,
+        updates=learned.updates,
+        bound_user=approval.subject,
+        created_at=approval.created_at,
+        due_at=approval.due_at,
+    )
 
 
 def _binding_view(pending: Pending) -> BindingView:

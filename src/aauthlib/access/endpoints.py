@@ -21,6 +21,7 @@ from ..messages.codes import code_digest, derived_code, derived_handle
 from ..messages.headers import parse_prefer_wait
 from ..messages.requirement import APPROVAL, CLAIMS, CLARIFICATION, INTERACTION, Requirement
 from ..store.access_records import EXCHANGE, REVOCATION, DecisionRecord, Exchange, IssuedAuthToken, Learned
+from ..store.approval_states import ApprovalState
 from ..tokens import PERSON_DWK
 from ..verification import SigningServer
 from .answering import learned_from_update, verify_update, with_answer, with_claims
@@ -32,6 +33,8 @@ from .minting import mint
 from .verifying import verify_request
 
 __all__ = ["TokenEndpoint"]
+
+_NOBODY_APPROVED = "Nobody approved the request in time."
 
 
 class TokenEndpoint(AccessServerCore):
@@ -69,6 +72,8 @@ class TokenEndpoint(AccessServerCore):
         pending = exchange.pending
         if pending.state in WAITING and pending.requirement == PAYMENT:
             await self._settle(exchange, pending_id, request)
+        elif pending.state in WAITING:
+            await self.go_on(exchange)
         # Held is what somebody else works on. What the person server itself is to do, it is told at once.
         if pending.requirement not in (INTERACTION, APPROVAL):
             wait_s = 0
@@ -81,6 +86,7 @@ class TokenEndpoint(AccessServerCore):
         if pending.kind == REVOCATION:
             raise InvalidRequest("A revocation cannot be withdrawn; poll it with GET.")
         await self.pending.cancel(pending_id, owner=server.id)
+        await self.store.leave_approval(pending.digest, now=self.clock())
         return Response(204, Fields([("cache-control", "no-store")]))
 
     async def answer(self, request: Request, pending_id: str) -> Response:
@@ -132,6 +138,28 @@ class TokenEndpoint(AccessServerCore):
         outcome = await evaluate(self, asked, learned)
         return await self._move(exchange, outcome, **also)
 
+    async def go_on(self, exchange: Exchange) -> None:
+        """Decide again where what a request waits for is over, or is wanted no more.
+
+        Whoever decided may have ended before this followed, and a policy or a setting may have changed: without it a
+        request would be answered `202` until its time is over.
+        """
+        stuck = exchange.pending.requirement is None
+        if exchange.pending.requirement == INTERACTION:
+            stuck = not self.interactive
+        if exchange.pending.requirement == APPROVAL:
+            approval = None
+            if exchange.approval is not None:
+                approval = await self.store.look_at_approval(exchange.approval, now=self.clock())
+            if approval is not None and approval.state is ApprovalState.EXPIRED:
+                await self.store.move(
+                    exchange, exchange.learned, event=Event.EXPIRE, detail=_NOBODY_APPROVED, now=self.clock()
+                )
+                return
+            stuck = approval is None or not approval.waiting or approval.version != self.decider.version
+        if stuck:
+            await self.proceed(exchange, exchange.learned)
+
     async def poll_revocation(self, pending: Pending, pending_id: str, *, wait_s: float) -> Response:
         """A poll of a revocation; in `revocation`."""
         raise NotFound("There is no such pending request for this caller.")
@@ -181,12 +209,14 @@ class TokenEndpoint(AccessServerCore):
             decision={"scope": list(outcome.scope)} if outcome.event is Event.GRANT else None,
             detail=outcome.detail,
             log=[*decided, outcome.log],
+            approval=outcome.opening,
             now=self.clock(),
             **also,
         )
 
     async def _settle(self, exchange: Exchange, pending_id: str, request: Request) -> None:
         if self.settlement is None:
+            await self.proceed(exchange, exchange.learned)  # It takes none any more.
             return
         payment = await self.settlement.settled(
             NeedPayment(**exchange.terms), reference=_reference(exchange.pending), request=request

@@ -17,8 +17,10 @@ from ..accounts.storage import AccountStore
 from ..base64url import b64url_encode
 from ..effects import Clock
 from ..errors import AAuthError, NotFound, RateLimited
+from ..store.access_approval_records import OwnRequest
 from ..store.access_people_records import ADMINISTRATOR, PERSON, AccessInvitation, AccessPerson, Role
 from ..store.account_records import Passkey
+from ..store.approval_records import NotApprover, Origin
 from .desk import ApprovalView
 from .server import AccessServer
 
@@ -30,10 +32,6 @@ _MAX_GROUP_LENGTH = 100
 
 class NotAllowed(AAuthError):
     """This is for somebody with another role."""
-
-
-class OwnRequest(AAuthError):
-    """Nobody approves what is asked for themselves."""
 
 
 class PeopleStore(AccountStore, Protocol):
@@ -93,21 +91,37 @@ class People:
     # ------------------------------------------------------------------ approvals
 
     async def approvals(self, person: AccessPerson) -> list[ApprovalView]:
-        """What waits for an approval that `person` may give, the oldest first."""
-        return [view for view in await self._server.approvals() if person.may_approve(view.by)]
+        """What waits for an approval that `person` may give, what ends first first."""
+        return [view for view in await self._server.approvals() if view.is_for(person)]
 
-    async def decide(self, person_id: str, digest: str, *, step: int, approved: bool, reason: str = "") -> None:
-        """Approve or refuse, as the request was at `step`.
+    async def approval(self, person: AccessPerson, id_: str) -> ApprovalView:
+        """One that `person` may see. Raises `NotFound`, or `NotAllowed`."""
+        view = await self._server.approval(id_)
+        if not view.may_see(person):
+            raise NotAllowed("This approval is for somebody else to give.")
+        return view
 
-        Raises `NotAllowed`, `OwnRequest`, `NotFound`, `Expired`, or `Gone` for what was decided or changed meanwhile.
+    async def decide(
+        self, person_id: str, id_: str, *, round: int, approved: bool, reason: str = "", origin: Origin | None = None
+    ) -> bool:
+        """Approve or refuse, as it was in `round`. Returns whether it still waits for others.
+
+        Raises `NotAllowed`, `OwnRequest`, `DecidedAlready`, `NotFound`, `Gone` for what was decided meanwhile, or
+        `ApprovalChanged` for what the policy wants otherwise now.
         """
         person = await self._acting(person_id)
-        view = await self._server.approval(digest)
-        if not person.may_approve(view.by):
-            raise NotAllowed("This approval is for somebody else to give.")
-        if approved and person_id == view.bound_user:
-            raise OwnRequest("Somebody else has to approve what is asked for yourself.")
-        await self._server.decide_approval(digest, by=person.username, approved=approved, reason=reason, step=step)
+        try:
+            return await self._server.decide_approval(
+                id_,
+                by=person.username,
+                approved=approved,
+                reason=reason,
+                person_id=person_id,
+                origin=origin,
+                round=round,
+            )
+        except NotApprover as error:
+            raise NotAllowed(error.detail) from error
 
     # ------------------------------------------------------------------ administering
 

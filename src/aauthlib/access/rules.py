@@ -7,12 +7,13 @@ which person server says it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigurationError
 from ..policies.documents import Entry, read_document, string, strings
+from .approvers import APPROVAL_MEMBERS, approvers_of_table
 from .conditions import Condition, Pattern, read_conditions
 from .decisions import (
     Allow,
@@ -30,14 +31,14 @@ from .facts import Facts
 
 __all__ = ["Rule", "RulesPolicy"]
 
-_MEMBERS = {
+_MEMBERS: Mapping[str, Collection[str]] = {
     "allow": set[str](),
     "narrow": {"scope"},
     "deny": {"reason"},
     "claims": {"claims"},
     "question": {"question", "options"},
     "interaction": set[str](),
-    "approval": {"by"},
+    "approval": APPROVAL_MEMBERS,
     "payment": {"amount", "currency", "description"},
 }
 _NO_RULE = "No rule of this access server allows the request."
@@ -74,7 +75,7 @@ class Rule:
             case "interaction":
                 return None if facts.bound_user is not None else NeedInteraction()
             case "approval":
-                return None if facts.approved_by is not None else NeedApproval(values.get("by", ""))
+                return None if facts.approved_by is not None else NeedApproval(approvers=values["approvers"])
             case _:
                 return None if facts.paid else NeedPayment(**values)
 
@@ -106,7 +107,11 @@ class RulesPolicy:
 
 def _rule(entry: Entry) -> Rule:
     kind, table, where = entry.kind, entry.table, entry.where
-    values = {member: _value(member, table[member], where) for member in _MEMBERS[kind] if member in table}
+    values: dict[str, Any] = {}
+    if kind == "approval":
+        values["approvers"] = approvers_of_table(table, where)
+    else:
+        values = {member: _value(member, table[member], where) for member in _MEMBERS[kind] if member in table}
     required = {"narrow": "scope", "claims": "claims", "question": "question", "payment": "amount"}.get(kind)
     if required is not None and required not in values:
         raise ConfigurationError(f"{where} needs {required}.")

@@ -290,6 +290,10 @@ def serve_access(
         Path | None,
         typer.Option(help="Append every request to this file for `aauth policy test`; it holds identity claims."),
     ] = None,
+    channels: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of the channels approvers can be told by: e-mail, chat, phone."),
+    ] = None,
     replay: Replay = None,
     dev: Dev = False,
 ) -> None:
@@ -310,6 +314,7 @@ def serve_access(
             trust or (),
             resource or (),
             record,
+            channels=channels,
             replay=replay,
             dev=dev,
         ),

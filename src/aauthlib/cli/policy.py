@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..access import Facts, Policy, Verdict, load_policy
+from ..access import Facts, NeedApproval, Policy, Verdict, load_policy
 from ..access.decisions import name_of
 from ..access.guarding import guarded
 from ..errors import ConfigurationError
@@ -123,9 +123,13 @@ def _document(number: int, verdict: Verdict, expected: str | None) -> dict[str, 
 
 def _members(verdict: Verdict) -> dict[str, Any]:
     decision = verdict.decision
+    if isinstance(decision, NeedApproval):
+        return {"by": decision.said, "approvers": msgspec.to_builtins(decision.asked)}
     return {name: getattr(decision, name) for name in decision.__dataclass_fields__}
 
 
 def _details(verdict: Verdict) -> str:
+    if isinstance(verdict.decision, NeedApproval):
+        return verdict.decision.said
     shown = (" ".join(value) if isinstance(value, tuple) else str(value) for value in _members(verdict).values())
     return ", ".join(filter(None, shown))

@@ -15,6 +15,7 @@ from ..access import Facts, PolicyFile, Trust, Verdict
 from ..access.decisions import name_of
 from ..errors import ConfigurationError
 from ..identifiers import server_identifier
+from ..notifying import read_channels
 from ..web.access import build_access_app
 from ..web.collapsing import AccessRole
 from .screen import Screen, safe
@@ -36,6 +37,7 @@ def serve_access_server(
     resources: Sequence[str],
     record: Path | None,
     *,
+    channels: Path | None = None,
     replay: str | None,
     dev: bool,
 ) -> int:
@@ -56,6 +58,7 @@ def serve_access_server(
             trust=trust,
             resources=guarded or None,
             on_decision=_recorder(record) if record is not None else None,
+            channels=read_channels(channels) if channels is not None else (),
             replay_url=replay,
         )
         screen.say(f"[bold]Access server[/] {safe(issuer)}, on http://{host}:{port}")

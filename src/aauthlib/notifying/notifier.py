@@ -106,6 +106,10 @@ class Notifier:
         self._codes = Attempts(limit=_CODES_PER_HOUR, window_s=3600.0, clock=clock)
         self._vapid: VapidKey | None = None
 
+    def also(self, teller: Teller) -> None:
+        """Another role of this server has something to say, too."""
+        self._tellers = (*self._tellers, teller)
+
     # ------------------------------------------------------------------ where and when
 
     async def application_server_key(self) -> str:

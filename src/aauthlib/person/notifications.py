@@ -6,7 +6,6 @@ token, code, claim or text of the agent's is in it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -60,11 +59,9 @@ def approvals_teller_of(server: Meanwhile) -> Teller:
     return tell
 
 
-def notifier_of(
-    server: Meanwhile, store: NotificationStore, *, others: Sequence[Teller] = (), **settings: Any
-) -> Notifier:
-    """The notifier of `server`, and of the `others` in the same database; `settings` are more of `Notifier`'s."""
-    tellers = (teller_of(server), approvals_teller_of(server), *others)
+def notifier_of(server: Meanwhile, store: NotificationStore, **settings: Any) -> Notifier:
+    """The notifier of `server`; `settings` are more of `Notifier`'s."""
+    tellers = (teller_of(server), approvals_teller_of(server))
     return Notifier(store, tellers, issuer=server.issuer, wire=server.wire, dev=server.dev, **settings)
 
 

@@ -7,16 +7,20 @@ recorded before the revocation, which then finds it, or is not issued at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..deferred.machine import TERMINAL, TRANSITIONS, WAITING, Event, IllegalTransition, State
 from ..deferred.pending import Pending
 from ..errors import InvalidCode, NotFound, Revoked
+from .access_approval_records import AccessOpening
+from .access_approval_tables import access_approvals
+from .access_approvals import SQLAccessApprovals
+from .access_approving import approval_of, drop_decided, join, leave
 from .access_log import SQLDecisionLog, add_log
 from .access_records import EXCHANGE, Binding, DecisionRecord, Exchange, Learned
 from .access_tables import (
@@ -31,6 +35,7 @@ from .access_tables import (
 )
 from .access_tokens import SQLIssuedAuthTokens, hold, record_token
 from .access_trust import SQLTrust, bind
+from .approval_states import ApprovalState
 from .database import from_json, to_json
 from .pending import (
     KEPT_AFTER_END_S,
@@ -54,7 +59,7 @@ _LOG_KEPT_S = 400 * 86_400.0
 _SETTLEMENT_KEPT_S = 400 * 86_400.0
 
 
-class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingStore):
+class SQLAccessStore(SQLAccessApprovals, SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingStore):
     """Everything an access server keeps."""
 
     # ------------------------------------------------------------------ keys
@@ -121,14 +126,16 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
         payment: str | None = None,
         request: Mapping[str, Any] | None = None,
         expires_at: float | None = None,
+        approval: AccessOpening | None = None,
         now: float,
     ) -> bool:
         """What was learned, what is decided on it, and what follows, in one transaction.
 
         With `event` the request ends; otherwise it waits for `requirement` under `terms`. `payment` names a payment
         that is thereby used up, and remembers the billing relationship. `request` replaces what is asked, which ends
-        at `expires_at`. Returns `False`, having written nothing, when
-        the request moved or ended meanwhile, or the payment was used before.
+        at `expires_at`. `approval` is what people here decide about, opened or joined; one that it waited for before
+        and nobody else does is withdrawn. Returns `False`, having written nothing, when the request moved or ended
+        meanwhile, or the payment was used before.
         """
         digest = exchange.pending.digest
         async with self.database.transaction() as connection:
@@ -152,11 +159,20 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
             else:
                 await touch(connection, current, requirement=requirement)
             kept = learned if event in (None, Event.GRANT) else Learned()
+            waited_for = await approval_of(connection, digest)
+            joined = await join(connection, approval, now=now) if approval is not None else None
             await connection.execute(
                 update(exchanges)
                 .where(exchanges.c.digest == digest)
-                .values(learned=to_json(msgspec.to_builtins(kept)), terms=to_json(dict(terms or {})), step=step + 1)
+                .values(
+                    learned=to_json(msgspec.to_builtins(kept)),
+                    terms=to_json(dict(terms or {})),
+                    step=step + 1,
+                    approval=joined.id if joined is not None else None,
+                )
             )
+            if joined is None or joined.id != waited_for:
+                await leave(connection, waited_for, now=now)
             await add_log(connection, log)
         return True
 
@@ -199,42 +215,40 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
         if failure is not None:
             raise failure
 
-    async def exchanges_waiting_for(self, requirement: str, *, now: float, limit: int = 200) -> list[Exchange]:
-        """Requests that wait for this, the oldest first."""
-        query = (
-            select(pending_table.c.digest)
-            .where(
-                pending_table.c.kind == EXCHANGE,
-                pending_table.c.requirement == requirement,
-                pending_table.c.state.in_(_WAITING),
-                pending_table.c.expires_at > now,
-            )
-            .order_by(pending_table.c.created_at)
-            .limit(limit)
-        )
-        async with self.database.transaction() as connection:
-            digests = [row.digest for row in await connection.execute(query)]
-            found = [await _exchange(connection, digest) for digest in digests]
-        return [exchange for exchange in found if exchange is not None]
-
     async def open_exchanges(
         self, ps: str, *, tenant: str | None, known: Collection[str], now: float
     ) -> tuple[int, int, int]:
-        """How many requests wait: of this person server, of this organisation of it (of none: 0), and of all person
-        servers that are not `known` and have not paid."""
+        """How many requests wait, or are waited for by approvers.
+
+        Of this person server, of this organisation of it (of none: 0), and of all person servers that are not `known`
+        and have not paid.
+        """
         waiting = and_(pending_table.c.state.in_(_WAITING), pending_table.c.expires_at > now)
         query = (
             select(func.count())
             .select_from(exchanges.join(pending_table, pending_table.c.digest == exchanges.c.digest))
             .where(waiting)
         )
+        # What approvers are still asked about, though the tokens of its request have expired, fills their list too.
+        alone = select(func.count()).where(
+            access_approvals.c.state == str(ApprovalState.WAITING),
+            access_approvals.c.due_at > now,
+            ~exists().where(
+                exchanges.c.approval == access_approvals.c.id, exchanges.c.digest == pending_table.c.digest, waiting
+            ),
+        )
+
+        async def count(connection: AsyncConnection, where: Callable[[Any], ColumnElement[bool]]) -> int:
+            found = [query.where(where(exchanges.c)), alone.where(where(access_approvals.c))]
+            return sum([await connection.scalar(each) or 0 for each in found])
+
+        key = _tenant_key(ps, tenant)
         async with self.database.transaction() as connection:
-            own = await connection.scalar(query.where(exchanges.c.ps == ps))
-            key, of_tenant = _tenant_key(ps, tenant), 0
-            if key is not None:
-                of_tenant = await connection.scalar(query.where(exchanges.c.tenant_key == key)) or 0
-            strangers = and_(exchanges.c.ps.not_in(list(known)), exchanges.c.ps.not_in(select(billing.c.ps)))
-            return own or 0, of_tenant, await connection.scalar(query.where(strangers)) or 0
+            return (
+                await count(connection, lambda c: c.ps == ps),
+                await count(connection, lambda c: c.tenant_key == key) if key is not None else 0,
+                await count(connection, lambda c: and_(c.ps.not_in(list(known)), c.ps.not_in(select(billing.c.ps)))),
+            )
 
     # ------------------------------------------------------------------ housekeeping
 
@@ -245,7 +259,7 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
             digests = await expired(connection, before=now - KEPT_AFTER_END_S, limit=limit)
             for table in (exchanges, pending_table):
                 await connection.execute(delete(table).where(table.c.digest.in_(digests)))
-            dropped += len(digests)
+            dropped += len(digests) + await drop_decided(connection, now=now, limit=limit)
             # Nobody polls these any more; what they learned about a person goes at once.
             await connection.execute(
                 update(exchanges)
@@ -269,7 +283,7 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
 
     # ------------------------------------------------------------------ for the part about tokens
 
-    async def end_exchanges(self, connection: AsyncConnection, key: str, *, detail: str) -> None:
+    async def end_exchanges(self, connection: AsyncConnection, key: str, *, detail: str, now: float) -> None:
         revocable = [str(state) for state in State if Event.REVOKE in TRANSITIONS[state]]
         hanging = or_(
             exchanges.c.presented == key,
@@ -290,6 +304,7 @@ class SQLAccessStore(SQLIssuedAuthTokens, SQLDecisionLog, SQLTrust, SQLPendingSt
                 await advance(connection, digest, Event.REVOKE, detail=detail)
             except IllegalTransition:
                 continue  # Delivered while its row was waited for: its token is among the issued ones now.
+            await leave(connection, await approval_of(connection, digest), now=now)
             await _forget(connection, digest)
 
 
@@ -303,7 +318,8 @@ async def _exchange(connection: AsyncConnection, digest: str) -> Exchange | None
     if row is None:
         return Exchange(pending=pending, learned=Learned())
     learned = msgspec.convert(from_json(row.learned), Learned)
-    return Exchange(pending=pending, learned=learned, terms=from_json(row.terms), step=row.step)
+    terms = from_json(row.terms)
+    return Exchange(pending=pending, learned=learned, terms=terms, step=row.step, approval=row.approval)
 
 
 def _tenant_key(ps: str, tenant: str | None) -> str | None:

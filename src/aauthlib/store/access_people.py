@@ -18,11 +18,12 @@ from .account_records import Account, AccountTaken, Passkey
 from .account_sign_ins import session_table
 from .accounts import SQLAccountStore, account_table, insert_account
 from .database import from_json, to_json
+from .notifications import forget_places
 from .organisation_records import LastAdministrator
 from .person_tables import profiles
 from .rows import insert_once
 
-__all__ = ["SQLAccessPeople"]
+__all__ = ["SQLAccessPeople", "all_people", "person_here"]
 
 _MOST_LISTED = 500
 
@@ -44,14 +45,12 @@ class SQLAccessPeople(SQLAccountStore):
     async def person(self, person_id: str) -> AccessPerson | None:
         """Who this account is here; `None` for one that has no role."""
         async with self.database.transaction() as connection:
-            row = (await connection.execute(_people().where(people.c.person_id == person_id))).one_or_none()
-        return _person(row) if row is not None else None
+            return await person_here(connection, person_id)
 
     async def people(self) -> list[AccessPerson]:
         """Everybody, by name."""
-        query = _people().order_by(account_table.c.display_name, account_table.c.username).limit(_MOST_LISTED)
         async with self.database.transaction() as connection:
-            return [_person(row) for row in await connection.execute(query)]
+            return await all_people(connection)
 
     async def has_administrator(self) -> bool:
         """Whether somebody administers the server."""
@@ -80,6 +79,7 @@ class SQLAccessPeople(SQLAccountStore):
                 await connection.execute(delete(table).where(table.c.person_id == person_id))
             if not await connection.scalar(select(func.count()).where(profiles.c.person_id == person_id)):
                 await connection.execute(delete(account_table).where(account_table.c.person_id == person_id))
+                await forget_places(connection, person_id)
 
     # ------------------------------------------------------------------ invitations
 
@@ -133,6 +133,19 @@ class SQLAccessPeople(SQLAccountStore):
             found = await _take(connection, digest, now)
             await insert_account(connection, account, passkey=passkey)
             await _add(connection, account.person_id, found.role, found.approves, now)
+
+
+async def all_people(connection: AsyncConnection) -> list[AccessPerson]:
+    """Everybody, by name, in the caller's transaction."""
+    query = _people().order_by(account_table.c.display_name, account_table.c.username).limit(_MOST_LISTED)
+    return [_person(row) for row in await connection.execute(query)]
+
+
+async def person_here(connection: AsyncConnection, person_id: str, *, lock: bool = False) -> AccessPerson | None:
+    """Who an account is here, in the caller's transaction; with `lock` they stay so until its end."""
+    query = _people().where(people.c.person_id == person_id)
+    row = (await connection.execute(query.with_for_update(of=people) if lock else query)).one_or_none()
+    return _person(row) if row is not None else None
 
 
 def _people() -> Any:

@@ -31,14 +31,10 @@ class AccessPerson:
     def is_administrator(self) -> bool:
         return self.role == ADMINISTRATOR
 
-    def may_approve(self, by: str) -> bool:
-        """Whether this person gives the approval that a policy wants of `by`; of anybody when it is empty.
-
-        Their username counts for nothing here: whoever joins chooses it, and might choose a name that a policy has.
-        """
-        if self.role == APPROVER:
-            return not by or not self.approves or by in self.approves
-        return self.role == ADMINISTRATOR
+    @property
+    def approves_at_all(self) -> bool:
+        """Whether this person decides about anybody's requests."""
+        return self.role != PERSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,8 @@ class Exchange:
     """Of what it waits for: the claims, the question, the price."""
     step: int = 0
     """How often what it waits for has changed."""
+    approval: str | None = None
+    """The approval that it waits for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ exchanges = Table(
     Column("learned", Text, nullable=False),
     Column("terms", Text, nullable=False),
     Column("step", Integer, nullable=False, default=0),
+    # What it waits for, where that is for approvers to decide.
+    Column("approval", String(64), index=True),
 )
 
 #: Tokens of other parties that something here hangs on, and those that were revoked here.

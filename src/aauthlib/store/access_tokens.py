@@ -13,6 +13,7 @@ from sqlalchemy import Boolean, and_, bindparam, func, insert, literal, or_, sel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..deferred.revoking import UNAVAILABLE, Notice, Revoked
+from .access_approving import withdraw_for
 from .access_log import add_log
 from .access_records import DecisionRecord, Ground, IssuedAuthToken
 from .access_tables import grounds, issued_tokens, untold
@@ -85,7 +86,7 @@ class SQLIssuedAuthTokens:
 
     database: Database
 
-    async def end_exchanges(self, connection: AsyncConnection, key: str, *, detail: str) -> None:
+    async def end_exchanges(self, connection: AsyncConnection, key: str, *, detail: str, now: float) -> None:
         """End as revoked what waits and hangs on the token `key`."""
         raise TypeError("A store of issued tokens is part of an access store.")
 
@@ -131,7 +132,13 @@ class SQLIssuedAuthTokens:
             row = (await connection.execute(select(grounds).where(grounds.c.key == key))).one()
             values = {"exp": max(row.exp, exp), "revoked_at": now if row.revoked_at is None else row.revoked_at}
             await connection.execute(update(grounds).where(grounds.c.key == key).values(**values))
-            await self.end_exchanges(connection, key, detail=detail)
+            await self.end_exchanges(connection, key, detail=detail, now=now)
+            people = select(issued_tokens.c.ps, issued_tokens.c.aud, issued_tokens.c.sub)
+            for person in (await connection.execute(people.where(_hangs_on(key)).distinct())).all():
+                # Approved for an agent that its person may have parted with: it is asked for anew.
+                await withdraw_for(
+                    connection, ps=person.ps, resource=person.aud, sub=person.sub, now=now, given_only=True
+                )
             await connection.execute(
                 update(issued_tokens)
                 .where(_hangs_on(key), issued_tokens.c.exp > now, issued_tokens.c.revoked_at.is_(None))
@@ -191,6 +198,7 @@ async def withdraw_tokens(
     await connection.execute(
         update(issued_tokens).where(where, issued_tokens.c.revoked_at.is_(None)).values(revoked_at=now)
     )
+    await withdraw_for(connection, ps=ps, resource=resource, sub=sub, now=now)
     await _note(connection, where, now=now)
     not_told = issued_tokens.c.revocation.is_distinct_from("recorded")
     return [_issued(row) for row in await connection.execute(select(issued_tokens).where(where, not_told))]

@@ -1,4 +1,4 @@
-"""The outbox of a person server's notifications (#ps-approval-endpoint-auth knows who is told; this, where and when).
+"""The outbox of notifications (#ps-approval-endpoint-auth knows who is told; this, where and when).
 
 What is to be said is written in the transaction that makes the request, so a crash in between loses neither. Whoever
 sends it holds a lease; one that dies lets another try again. A request that was decided meanwhile is not mentioned.
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..deferred.machine import WAITING, State
 from ..errors import InvalidCode, NotFound, RateLimited
+from .access_approval_tables import access_approvals
 from .approval_states import ApprovalState
 from .approval_tables import approvals
 from .database import Database, from_json, to_json
@@ -24,7 +25,7 @@ from .pending import pending_table
 from .person_tables import federations, person_secrets
 from .rows import insert_once, key_of
 
-__all__ = ["MAX_SUBSCRIPTIONS", "SQLNotifications", "announce"]
+__all__ = ["MAX_SUBSCRIPTIONS", "SQLNotificationStore", "SQLNotifications", "announce", "forget_places"]
 
 #: Places that one person may want to be told at.
 MAX_SUBSCRIPTIONS = 20
@@ -55,7 +56,7 @@ async def announce(connection: AsyncConnection, person_id: str, digest: str, *, 
 
 
 class SQLNotifications:
-    """Where people want to be told, and the outbox. A part of `SQLPersonStore`, whose database it uses."""
+    """Where people want to be told, and the outbox."""
 
     database: Database
 
@@ -187,7 +188,10 @@ class SQLNotifications:
             approval_waits = exists().where(
                 approvals.c.id == outbox.c.digest, approvals.c.state == str(ApprovalState.WAITING)
             )
-            over = ~or_(request_waits, granted_waits, approval_waits)
+            access_approval_waits = exists().where(
+                access_approvals.c.id == outbox.c.digest, access_approvals.c.state == str(ApprovalState.WAITING)
+            )
+            over = ~or_(request_waits, granted_waits, approval_waits, access_approval_waits)
             free = and_(outbox.c.due_at <= now, outbox.c.lease_until <= now)
             await connection.execute(delete(outbox).where(free, over))
             rows = (
@@ -240,6 +244,19 @@ class SQLNotifications:
                 .where(outbox.c.id.in_(due.ids))
                 .values(due_at=at, lease_until=0.0, attempts=due.attempts + 1)
             )
+
+
+class SQLNotificationStore(SQLNotifications):
+    """The same for a server whose own store has no part in it. Implements `notifying.NotificationStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+
+async def forget_places(connection: AsyncConnection, person_id: str) -> None:
+    """Somebody is gone: they are told nothing any more, anywhere."""
+    for table in (notification_subscriptions, notification_preferences):
+        await connection.execute(delete(table).where(table.c.person_id == person_id))
 
 
 async def _preferences(connection: AsyncConnection, person_id: str) -> Preferences:

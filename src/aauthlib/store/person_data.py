@@ -173,7 +173,8 @@ IMPERSONAL: Mapping[str, str] = {
     "person_federations": "where a request stands with an access server; goes with the request, its tokens at once",
     **dict.fromkeys(
         (
-            "access_untold",
+            "access_approval_entries",
+            "access_approvals",
             "access_billing",
             "access_bindings",
             "access_decisions",

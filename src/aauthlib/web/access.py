@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 from ..access import AccessServer, Policy
 from ..access.core import AUTH_TOKEN_PATH, JWKS_PATH, REVOCATION_PATH
 from ..access.desk import SignIn
+from ..access.notices import teller_of
 from ..access.people import People
 from ..accounts import Accounts
 from ..accounts.passwords import Passwords
@@ -27,10 +28,12 @@ from ..errors import ConfigurationError
 from ..http import Fields, Request, Response
 from ..identifiers import server_identifier
 from ..messages.metadata import dump_metadata
+from ..notifying import NOTIFY_EVERY_S, Channel, Notifier
 from ..store.access import SQLAccessStore
 from ..store.access_people import SQLAccessPeople
 from ..store.database import Database
 from ..store.keyring import KEY_SET_MAX_AGE_S
+from ..store.notifications import SQLNotificationStore
 from ..store.replays import replay_cache_of_server
 from ..tokens import ACCESS_DWK
 from ..transport import AsyncWire
@@ -108,6 +111,7 @@ class AccessApp:
     server: AccessServer
     accounts: Accounts | None
     people: People | None
+    notifier: Notifier | None
     setup_code: str | None = field(repr=False)
     """What whoever makes the first account, an administrator's, must type."""
     invitation: str | None = field(repr=False)
@@ -137,6 +141,7 @@ async def build_access_app(
     passwords: Passwords | None = None,
     setup_code_required: bool | None = None,
     sign_in: SignIn | None = None,
+    channels: Iterable[Channel] = (),
     page_secret: bytes | None = None,
     replay_url: str | None = None,
     **settings: Any,
@@ -144,7 +149,8 @@ async def build_access_app(
     """Open the access server `issuer` on `database_url`.
 
     `dev` is the development profile. With `accounts` people sign in at this server, with pages for approvals, for
-    confirming person servers, and for who belongs. `setup_code_required` asks whoever makes the first account for the
+    confirming person servers, and for who belongs; `channels` are what approvers can be told by beside their
+    browsers, while the app's lifespan lasts. `setup_code_required` asks whoever makes the first account for the
     code this process prints; by default everywhere but in the development profile.
 
     An application that has accounts of its own gives `sign_in` instead, and has one page, for confirming; `page_secret`
@@ -173,9 +179,18 @@ async def build_access_app(
             **settings,
         )
         own = Accounts(SQLAccessPeople(database), issuer=issuer, clock=clock, passwords=passwords) if accounts else None
-        people = invitation = setup_code = None
+        people = invitation = setup_code = notifier = None
         if own is not None:
             people = People(SQLAccessPeople(database), accounts=own, server=server, clock=clock)
+            notifier = Notifier(
+                SQLNotificationStore(database),
+                [teller_of(server, people)],
+                issuer=issuer,
+                wire=carrier,
+                dev=dev,
+                channels=channels,
+                clock=clock,
+            )
             invitation = await people.start()
             required = (not dev) if setup_code_required is None else setup_code_required
             setup_code = await new_setup_code(own, required=required, random_below=secrets.randbelow)
@@ -185,17 +200,21 @@ async def build_access_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with telling(server.tell_again):
+        async with AsyncExitStack() as loops:
+            await loops.enter_async_context(telling(server.tell_again))
+            await loops.enter_async_context(telling(server.settle_approvals))
+            if notifier is not None:
+                await loops.enter_async_context(telling(notifier.send_due, every_s=NOTIFY_EVERY_S))
             yield
         await closing.aclose()
 
     page = BindingPage(server, sign_in, secret=page_secret) if sign_in is not None else None
     pages = (
-        access_page_routes(server, own, people, clock=clock, dev=dev, setup_code=setup_code)
+        access_page_routes(server, own, people, clock=clock, dev=dev, setup_code=setup_code, notifier=notifier)
         if own is not None and people is not None
         else []
     )
     asgi = Starlette(routes=[*access_routes(server, page=page), *pages], lifespan=lifespan)
     # Redirects to add or drop a slash would be built from the Host header.
     asgi.router.redirect_slashes = False
-    return AccessApp(server, own, people, setup_code, invitation, database, carrier, asgi, closing)
+    return AccessApp(server, own, people, notifier, setup_code, invitation, database, carrier, asgi, closing)

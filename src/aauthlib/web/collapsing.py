@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 
 from ..access import AccessServer, Policy
 from ..access.core import AUTH_TOKEN_PATH, REVOCATION_PATH
+from ..access.notices import teller_of
 from ..access.people import People
 from ..accounts import Accounts
 from ..discovery import TransportError
@@ -25,6 +26,7 @@ from ..http import Request, Response
 from ..identifiers import server_identifier
 from ..messages.metadata import dump_metadata
 from ..messages.problems import error_response
+from ..notifying import Notifier
 from ..person.server import PersonServer
 from ..store.access import SQLAccessStore
 from ..store.access_people import SQLAccessPeople
@@ -128,8 +130,12 @@ async def open_access_part(
     dev: bool,
     name: str | None,
     setup_code: str | None,
+    notifier: Notifier,
 ) -> AccessPart:
-    """The access server at the identifier of `person`, with the same accounts and database."""
+    """The access server at the identifier of `person`, with the same accounts and database.
+
+    `notifier` tells what waits at both.
+    """
     server = await AccessServer.open(
         issuer=person.issuer,
         store=SQLAccessStore(database),
@@ -147,10 +153,12 @@ async def open_access_part(
     )
     wire.person, wire.access = person, server
     people = People(SQLAccessPeople(database), accounts=accounts, server=server, clock=clock)
+    notifier.also(teller_of(server, people))
     pages = access_page_routes(
         server,
         accounts,
         people,
+        notifier=notifier,
         clock=clock,
         dev=dev,
         setup_code=setup_code,

@@ -139,6 +139,7 @@ async def build_person_app(
         )
         required = (not dev) if setup_code_required is None else setup_code_required
         setup_code = await new_setup_code(accounts, required=required, random_below=random_below)
+        notifier = notifier_of(server, store, channels=channels, clock=clock, random_below=random_below)
         part = None
         if access is not None and within is not None:
             part = await open_access_part(
@@ -151,6 +152,7 @@ async def build_person_app(
                 dev=dev,
                 name=name,
                 setup_code=setup_code,
+                notifier=notifier,
             )
             opening.push_async_callback(part.server.aclose)
         opening.push_async_callback(carrier.aclose)
@@ -166,10 +168,10 @@ async def build_person_app(
                 await loops.enter_async_context(telling(server.look_at_approvals, every_s=_LOOK_EVERY_S))
             if part is not None:
                 await loops.enter_async_context(telling(part.server.tell_again))
+                await loops.enter_async_context(telling(part.server.settle_approvals))
             yield
         await closing.aclose()
 
-    notifier = notifier_of(server, store, channels=channels, clock=clock, random_below=random_below)
     pages = person_page_routes(
         server,
         accounts,

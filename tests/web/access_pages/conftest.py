@@ -64,6 +64,12 @@ class Office:
         query = "".join(f"&{name}={value}" for name, value in more.items())
         return f"{(requirement.url or '').removeprefix(AS)}?code={requirement.code}{query}"
 
+    async def close(self) -> None:
+        for browser in self.browsers:
+            await browser.client.aclose()
+        await self.app.server.aclose()
+        await self.app.database.close()
+
     async def decided(self) -> list[tuple[str, str, float]]:
         """What people decided, who, and when, the latest first."""
         history = await self.app.server.store.history(by_people=True)
@@ -95,7 +101,4 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 async def office(tmp_path: Path, world: World) -> AsyncIterator[Office]:
     office = await open_office(tmp_path, world)
     yield office
-    for browser in office.browsers:
-        await browser.client.aclose()
-    await office.app.server.aclose()
-    await office.app.database.close()
+    await office.close()

@@ -74,7 +74,7 @@ async def test_an_approver_decides_what_is_theirs_and_sees_nothing_else(
     assert "Nothing is waiting for you" in finance.text
     assert (await finance.get(path)).status_code == 403
     token = await _csrf(finance)
-    assert (await finance.post(path, {"csrf": token, "step": "1", "decision": "approve"})).status_code == 403
+    assert (await finance.post(path, {"csrf": token, "round": "1", "decision": "approve"})).status_code == 403
     assert (await world.poll(asked)).status == 202
     await owner.submit(path, decision="approve")
     assert (await world.poll(asked)).status == 200
@@ -93,7 +93,7 @@ async def test_somebody_without_the_role_neither_sees_nor_decides(
     await bo.get("/")
     assert "Waiting for approval" not in bo.text
     assert (await bo.get(path)).status_code == 403
-    refused = await bo.post(path, {"csrf": await _csrf(bo), "step": "1", "decision": "refuse"})
+    refused = await bo.post(path, {"csrf": await _csrf(bo), "round": "1", "decision": "refuse"})
     assert refused.status_code == 403
     stranger = office.browser()
     assert (await stranger.get(path)).headers["location"].startswith("/sign-in")
@@ -145,9 +145,9 @@ async def test_a_form_of_another_site_decides_nothing(ana: Browser, world: World
     assert (await world.poll(asked)).status == 202
 
 
-async def test_a_decision_is_about_the_step_that_was_on_the_page(ana: Browser, world: World, asked: Response) -> None:
+async def test_a_decision_is_about_the_round_that_was_on_the_page(ana: Browser, world: World, asked: Response) -> None:
     path = await review(ana)
-    assert (await ana.submit(path, decision="approve", step="7")).status_code == 409
+    assert (await ana.submit(path, decision="approve", round="7")).status_code == 409
     assert "Nothing was decided" in ana.text
     assert (await world.poll(asked)).status == 202
 
@@ -155,7 +155,7 @@ async def test_a_decision_is_about_the_step_that_was_on_the_page(ana: Browser, w
 async def test_a_form_that_was_changed_decides_nothing(ana: Browser, world: World, asked: Response) -> None:
     path = await review(ana)
     form = ana.form(path) | {"decision": "approve"}
-    for fields in ({"decision": "none"}, {"decision": ""}, {"step": "x"}, {"step": "9" * 40}, {"step": "²"}):
+    for fields in ({"decision": "none"}, {"decision": ""}, {"round": "x"}, {"round": "9" * 40}, {"round": "²"}):
         assert (await ana.post(path, form | fields)).status_code == 400
     assert (await world.poll(asked)).status == 202
 
@@ -168,10 +168,10 @@ async def test_a_second_click_changes_nothing(ana: Browser, world: World, asked:
     assert (await world.poll(asked)).status == 200
 
 
-async def test_a_request_that_timed_out_is_over(ana: Browser, world: World, asked: Response) -> None:
+async def test_what_nobody_approved_in_time_is_over(ana: Browser, world: World, asked: Response) -> None:
     path = await review(ana)
     form = ana.form(path)
-    world.clock.now += 3600
+    world.clock.now += 86_400
     assert (await ana.post(path, form | {"decision": "approve"})).status_code == 410
     await ana.get("/")
     assert "Nothing is waiting for you" in ana.text

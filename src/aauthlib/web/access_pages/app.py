@@ -12,6 +12,7 @@ from ...access.people import NotAllowed, OwnRequest, People
 from ...access.server import AccessServer
 from ...accounts import Account, Accounts, AccountTaken
 from ...effects import Clock
+from ...notifying import Notifier
 from ...store.attempts import Attempts
 from ..account_pages import ACCOUNT_PAGES, PageRoutes, arriving
 from ..account_pages.routing import ErrorPage
@@ -44,12 +45,13 @@ def access_page_routes(
     setup_code: str | None,
     base: str = "",
     session_cookie: str = "aauth-access",
+    notifier: Notifier | None = None,
     on_made: Callable[[Account], Awaitable[None]] | None = None,
 ) -> list[BaseRoute]:
     """Every page of an access server, with its static files, under the path `base`.
 
     `setup_code` is what whoever makes the first account, the first administrator, must type; `None` asks for nothing,
-    which suits only a server that nobody else can reach.
+    which suits only a server that nobody else can reach. `notifier` tells people what waits for them.
     """
     site = Site(
         server=server,
@@ -57,6 +59,7 @@ def access_page_routes(
         people=people_here,
         pages=Pages(Path(__file__).parent, ACCOUNT_PAGES, issuer=server.issuer, clock=clock, dev=dev, base=base),
         session_cookie=session_cookie,
+        notifier=notifier,
         on_made=on_made,
         setup_attempts=Attempts(limit=SETUP_TRIES, window_s=SETUP_WINDOW_S, clock=clock),
         setup_code=setup_code,
@@ -76,13 +79,15 @@ def access_page_routes(
         page("/interaction/{handle}", get=arriving.arrive, post=arriving.type_code, public=True),
         page("/confirm/{handle}", get=confirming.show, post=confirming.decide),
         page("/person-servers/take-back", post=home.take_back),
-        page("/approvals/{digest}", get=approving.show, post=approving.decide),
+        page("/approvals/{id}", get=approving.show, post=approving.decide),
+        *(routes.notifications() if notifier is not None else ()),
         page("/people", get=people.show_people),
         page("/people/role", post=people.set_role),
         page("/people/remove", post=people.remove),
         page("/people/invite", post=people.invite),
         page("/people/withdraw", post=people.withdraw),
         page("/join/{secret}", get=joining.show_join, post=joining.join, public=True),
-        *routes.static(),
+        # A service worker governs what lies below its own address, and its update is looked for there.
+        *routes.static(at_root=["notify.js"] if notifier is not None else ()),
         routes.rest(),
     ]

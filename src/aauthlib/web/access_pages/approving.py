@@ -1,62 +1,76 @@
-"""One request that waits for an approval, and deciding it (#requirement-responses, Approval Pending)."""
+"""One request that people approve, deciding it, and how it stands (#requirement-responses, Approval Pending)."""
 
 from __future__ import annotations
 
 from starlette.responses import Response
 
 from ...access.desk import MAX_REASON
-from ...access.people import NotAllowed
-from ...errors import Expired, Gone
+from ...errors import Gone
+from ...policies.approvers import Step
+from ...store.access_approval_records import ApprovalChanged
+from ...store.approval_records import DecidedAlready
 from ..pages import PageError
 from .visit import Visit
 
 __all__ = ["decide", "show"]
 
-_MAX_STEP = 9
+_MAX_ROUND = 9
+_CHANGED = "The policy has changed while you were looking. Nothing was decided: look at what it wants now."
+_TWICE = "You have decided about this request already. Your first decision stands."
 
 
 async def show(visit: Visit) -> Response:
-    """GET /approvals/{digest}."""
+    """GET /approvals/{id}."""
     return await _page(visit)
 
 
 async def _page(visit: Visit, *, status: int = 200, error: str = "") -> Response:
-    view = await visit.site.server.approval(visit.request.path_params["digest"])
-    if not visit.belongs.may_approve(view.by):
-        raise NotAllowed("This approval is for somebody else to give.")
-    bound = await visit.site.people.person(view.bound_user) if view.bound_user is not None else None
+    people = visit.site.people
+    view = await people.approval(visit.belongs, visit.request.path_params["id"])
+    bound = await people.person(view.bound_user) if view.bound_user is not None else None
     return visit.page(
         "approval.html",
         status=status,
         error=error,
         view=view,
         bound=bound,
-        own=view.bound_user == visit.person.person_id,
+        own=view.is_own(visit.person.person_id),
+        decides=view.is_for(visit.belongs),
+        steps=[_named(step) for step in view.approval.approvers.steps],
+        step_now=_named(view.approval.step),
         max_reason=MAX_REASON,
     )
 
 
+def _named(step: Step) -> tuple[int, list[str], list[str]]:
+    """How many of which groups and people."""
+    return step.needed, list(step.groups), list(step.people)
+
+
 async def decide(visit: Visit) -> Response:
-    """POST /approvals/{digest}: `decision=approve` or `decision=refuse`."""
-    digest, form = visit.request.path_params["digest"], visit.form
-    decision, step = form.get("decision"), form.get("step")
+    """POST /approvals/{id}: `decision=approve` or `decision=refuse`."""
+    form = visit.form
+    decision, shown = form.get("decision"), form.get("round")
     if decision not in ("approve", "refuse"):
         return await _page(visit, status=400, error="Choose “Approve” or “Refuse”.")
-    if not (step.isascii() and step.isdigit() and len(step) <= _MAX_STEP):
+    if not (shown.isascii() and shown.isdigit() and len(shown) <= _MAX_ROUND):
         raise PageError(400, "Not readable", "The form could not be read. Open the request again.")
     try:
-        await visit.site.people.decide(
+        waits = await visit.site.people.decide(
             visit.person.person_id,
-            digest,
-            step=int(step),
+            visit.request.path_params["id"],
+            round=int(shown),
             approved=decision == "approve",
             reason=form.get("reason")[:MAX_REASON],
+            origin=visit.origin,
         )
-    except (Gone, Expired):
-        # A second click, or somebody else who was faster, or a request that changed: what was decided stands.
-        try:
-            text = "The request changed while you were looking. Nothing was decided: look at what it asks now."
-            return await _page(visit, status=409, error=text)
-        except (Gone, Expired):
-            return visit.page("ended.html", status=410, title="Over", text="This request does not wait any more.")
-    return visit.redirect("/?saved=approved" if decision == "approve" else "/?saved=refused")
+    except DecidedAlready:
+        return await _page(visit, status=409, error=_TWICE)
+    except ApprovalChanged:
+        return await _page(visit, status=409, error=_CHANGED)
+    except Gone:
+        # A second click, or somebody else who was faster: what was decided stands, and the page says what.
+        return await _page(visit, status=410, error="This request was decided or withdrawn already.")
+    if decision == "refuse":
+        return visit.redirect("/?saved=refused")
+    return visit.redirect("/?saved=counted" if waits else "/?saved=approved")

@@ -12,6 +12,7 @@ __all__ = ["show_home", "take_back"]
 _SAVED = {
     "joined": "You belong here now.",
     "approved": "You approved the request. The policy decides what follows.",
+    "counted": "You approved the request. Others still have to.",
     "refused": "You refused the request.",
     "taken-back": "That person server does not speak for you here any more.",
 }

@@ -19,7 +19,7 @@ from ..account_pages.visit import open_visit as open_account_visit
 __all__ = ["Site", "Visit", "open_visit"]
 
 _PAGES = re.compile(
-    r"/(?:security|people|approvals/[0-9a-f]{64}|confirm/[A-Za-z0-9_-]{1,64}|join/[A-Za-z0-9_-]{43})?\Z"
+    r"/(?:security|people|notifications|approvals/[0-9a-f]{64}|confirm/[A-Za-z0-9_-]{1,64}|join/[A-Za-z0-9_-]{43})?\Z"
 )
 
 
@@ -56,7 +56,8 @@ class Visit(account_pages.Visit[Site]):
 
     def frame(self) -> dict[str, object]:
         # Named, since a class with slots is made anew and `super()` would not find it.
-        return {**account_pages.Visit.frame(self), "role": self.role}
+        notifies = self.site.notifier is not None
+        return {**account_pages.Visit.frame(self), "role": self.role, "notifies": notifies}
 
     @property
     def belongs(self) -> AccessPerson:

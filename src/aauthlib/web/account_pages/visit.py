@@ -15,8 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ...accounts import Account, Session, SignedIn, csrf_token
+from ...accounts.networks import place_of
 from ...accounts.sessions import SESSION_LIFETIME_S
+from ...store.approval_records import Origin
 from ..pages import Form, PageError, read_form
+from .browsers import browser_name
 from .site import AccountSite
 
 __all__ = ["FORM_COOKIE", "AnySite", "Visit", "open_visit", "read_post"]
@@ -69,6 +72,15 @@ class Visit(Generic[AnySite]):
     def address(self) -> str | None:
         client = self.request.client
         return client.host if client is not None else None
+
+    @property
+    def origin(self) -> Origin:
+        """From where a decision is made, as far as it is kept: of the address the network alone."""
+        return Origin(
+            network=place_of(self.address),
+            browser=browser_name(self.request.headers.get("user-agent", "")),
+            method=self.session.method if self.session is not None else "",
+        )
 
     def page(
         self,
