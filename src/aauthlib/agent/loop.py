@@ -396,6 +396,7 @@ class Exchange:
 
     def _direct(self, direct: Direct) -> Flow[None]:
         """Get the person to the resource's page: through the person server first, else by this agent itself."""
+        yield from self._end_relay()
         self._relay = yield from self._person_server.relay(direct)
         if self._relay is None:
             refuse_direct(self.agent, direct)

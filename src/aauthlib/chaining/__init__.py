@@ -8,6 +8,8 @@ downstream needs on to the caller (#interaction-chaining).
 from .clients import AsyncDownstream, Downstream
 from .intermediary import Intermediary
 from .invocation import Invocation
-from .invocations import ChainPolicy, Invocations
+from .invocations import Invocations
+from .policy import ChainPolicy
+from .storage import ChainStore
 
-__all__ = ["AsyncDownstream", "ChainPolicy", "Downstream", "Intermediary", "Invocation", "Invocations"]
+__all__ = ["AsyncDownstream", "ChainPolicy", "ChainStore", "Downstream", "Intermediary", "Invocation", "Invocations"]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from ..agent import AgentContext, GrantPreferences
+from ..agent.interaction import ClarificationHook
 from ..agent.provider_client import SelfIssued
 from ..deferred.polling import PollPolicy
 from ..errors import AccessDenied, ConfigurationError, InvalidIdentifier
@@ -20,8 +21,10 @@ from ..transport import AsyncWire, Wire
 from .clients import AsyncDownstream, Downstream
 from .identity import Callers, OwnAgent
 from .invocation import INVOCATION, Invocation
-from .invocations import ChainPolicy, Invocations
+from .invocations import Invocations
+from .policy import ChainPolicy
 from .slots import Slots
+from .storage import ChainStore
 
 __all__ = ["HasScope", "Intermediary"]
 
@@ -40,6 +43,7 @@ class Intermediary(Resource):
 
     - `local`: the local part of the agent identifier it has downstream, `aauth:{local}@{its host}`.
     - `preferences`: what goes with its requests at the person's person server, such as a `justification`.
+    - `store`: `SQLResourceStore` or `MemoryResourceStore`; with the former any process answers waiting callers.
     - `chain`: the bounds on calling downstream.
     - `blocking_wire`: what `downstream_blocking` talks through; one of its own by default.
 
@@ -53,6 +57,7 @@ class Intermediary(Resource):
         *,
         issuer: str,
         wire: AsyncWire,
+        store: ChainStore,
         signing_key: SigningKey,
         local: str = "service",
         preferences: GrantPreferences | None = None,
@@ -60,7 +65,7 @@ class Intermediary(Resource):
         blocking_wire: Wire | None = None,
         **settings: Any,
     ) -> None:
-        super().__init__(issuer=issuer, wire=wire, signing_key=signing_key, **settings)
+        super().__init__(issuer=issuer, wire=wire, store=store, signing_key=signing_key, **settings)
         try:
             agent = AgentIdentifier.parse(f"aauth:{local}@{issuer.partition('://')[2]}", dev=self.dev)
         except InvalidIdentifier as error:
@@ -105,7 +110,13 @@ class Intermediary(Resource):
         self._blocking_lock = threading.Lock()
         self._slots = Slots(self.chain.most_per_person)
         self.invocations = Invocations(
-            self.store, issuer=self.issuer, prefix=self.prefix, clock=self.clock, policy=self.chain
+            store,
+            issuer=self.issuer,
+            prefix=self.prefix,
+            clock=self.clock,
+            policy=self.chain,
+            wire=wire,
+            dev=self.dev,
         )
 
     # ---------------------------------------------------------------- what it publishes
@@ -116,29 +127,50 @@ class Intermediary(Resource):
 
     # ---------------------------------------------------------------- calling downstream
 
-    def downstream(self, request: HasScope | Mapping[str, Any]) -> AsyncDownstream:
+    def downstream(
+        self, request: HasScope | Mapping[str, Any], *, on_clarification: ClarificationHook | None = None
+    ) -> AsyncDownstream:
         """A client that calls other resources for the caller of `request`, which this resource is serving.
 
         `request` is what the application was given: a Starlette or FastAPI request, or the ASGI scope. The client is
         an `AsyncAgent`: it presents this resource's agent token, meets challenges, asks the caller's person server for
         the person of the token the caller presented (its `upstream_token`), and holds nothing of any other caller's.
-        Its tokens expire no later than the caller's and stay in the caller's mission. When the person is needed, the
-        caller is answered with `202` meanwhile, and gets the response of the application when there is one.
+        Its tokens expire no later than the caller's and stay in the caller's mission. When the person is needed, or
+        what is called takes its time to decide, the caller is answered with `202` meanwhile, and gets the response of
+        the application when there is one.
+
+        A clarification question goes to a caller that declared it can answer one. `on_clarification` answers instead,
+        as an agent's does, and may still `ask_caller`; it may also ask for something else (`UpdatedRequest`), which the
+        caller cannot, as it has no part in what this resource asks for.
 
         Its methods raise what an `AsyncAgent`'s do, such as `Denied`; `ExpiredUpstreamToken` when the caller's token
         has expired; `RateLimited` when too many calls for this person are under way. What the application lets
         through becomes the caller's answer. Raises `AccessDenied` when the caller proved no person.
         """
-        invocation, context = self._acting(request)
-        return AsyncDownstream(context, wire=self._downstream_wire, invocation=invocation, slots=self._slots)
+        invocation, context = self._acting(request, answers=on_clarification is not None)
+        return AsyncDownstream(
+            context,
+            wire=self._downstream_wire,
+            invocation=invocation,
+            slots=self._slots,
+            on_clarification=on_clarification,
+        )
 
-    def downstream_blocking(self, request: HasScope | Mapping[str, Any]) -> Downstream:
+    def downstream_blocking(
+        self, request: HasScope | Mapping[str, Any], *, on_clarification: ClarificationHook | None = None
+    ) -> Downstream:
         """As `downstream`, for an endpoint that runs in a thread: the client is an `Agent`."""
-        invocation, context = self._acting(request)
+        invocation, context = self._acting(request, answers=on_clarification is not None)
         with self._blocking_lock:
             if self._blocking_wire is None:
                 self._blocking_wire = Wire.open(dev=self.dev, clock=self.clock)
-        return Downstream(context, wire=self._blocking_wire, invocation=invocation, slots=self._slots)
+        return Downstream(
+            context,
+            wire=self._blocking_wire,
+            invocation=invocation,
+            slots=self._slots,
+            on_clarification=on_clarification,
+        )
 
     async def aclose(self) -> None:
         """Stop what is under way, and close what `downstream_blocking` opened; the end of the lifespan does it."""
@@ -146,7 +178,9 @@ class Intermediary(Resource):
         if self._owns_blocking_wire and self._blocking_wire is not None:
             self._blocking_wire.close()
 
-    def _acting(self, request: HasScope | Mapping[str, Any]) -> tuple[Invocation | None, AgentContext]:
+    def _acting(
+        self, request: HasScope | Mapping[str, Any], *, answers: bool
+    ) -> tuple[Invocation | None, AgentContext]:
         scope: Mapping[str, Any] = request if isinstance(request, Mapping) else request.scope
         grant = scope.get("aauth")
         if not isinstance(grant, Grant):
@@ -159,9 +193,11 @@ class Intermediary(Resource):
         invocation: Invocation | None = begin(grant) if begin is not None else None
         # The shared context, with what this caller can take and how long its token lasts.
         held = self._upstreams.context(upstream)
-        lasting = max(1.0, min(self.chain.lifetime_s, upstream.exp - self.clock()))
+        ends_at = invocation.expires_at if invocation is not None else self.clock() + self.chain.lifetime_s
+        lasting = max(1.0, min(ends_at, upstream.exp) - self.clock())
+        able = invocation.capabilities if invocation is not None else ()
         return invocation, replace(
             held,
-            capabilities=invocation.capabilities if invocation is not None else (),
+            capabilities=tuple(dict.fromkeys((*able, *(("clarification",) if answers else ())))),
             poll=PollPolicy(wait_s=self.chain.poll_wait_s, deadline_s=lasting),
         )

@@ -1,8 +1,8 @@
-"""One request an intermediary is serving, and what it takes to ask the caller's person in the middle of it
+"""One request an intermediary is serving, and what it takes to ask the caller and its person in the middle of it
 (#interaction-chaining).
 
-As long as nobody is needed, nothing of this is seen: the application answers. The first time a call downstream needs
-the person, the caller is answered with `202`, and what the application answers in the end is kept for it.
+As long as everything is answered at once, nothing of this is seen: the application answers. The first time a call
+downstream has to wait, the caller is answered with `202`, and what the application answers in the end is kept for it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from ..deferred.machine import Event, State
+from ..deferred.machine import State
 from ..deferred.pending import Opened
-from ..effects import Answer, Direct
-from ..errors import AAuthError
+from ..effects import Answer, Direct, Report
+from ..errors import AAuthError, Expired
 from ..http import Response
 from ..tokens import AuthToken, PersonToken
 
@@ -26,6 +26,9 @@ __all__ = ["INVOCATION", "Invocation", "Withdrawn"]
 INVOCATION = "aauth.invocation"
 
 _LOOK_S = 30.0
+#: Longest question, and most options, that are handed on.
+_MAX_QUESTION = 16_384
+_MAX_OPTIONS = 100
 
 
 class Withdrawn(AAuthError):
@@ -47,17 +50,17 @@ class Invocation:
         self.upstream = upstream
         self.capabilities = capabilities
         """Of those the caller declared, what can be handed on to it: `interaction`, `clarification`."""
+        self.expires_at = min(keeper.clock() + keeper.policy.lifetime_s, float(upstream.exp))
+        """When it has taken as long as it may."""
         self.failure: AAuthError | None = None
         """The last way a call downstream failed, for an application that lets it through."""
         self.responding = responding
         """The application's response has started, so that the caller can be asked nothing any more."""
         self.opened: Opened | None = None
         self.ended = False
-        self.unshown: Response | None = None
-        """A `202` with the code, which the caller has yet to see, when the first one asked something else."""
         self.accepted = accepted
         """The `202` for the caller, once there is one."""
-        self._keeper, self._loop, self._step = keeper, accepted.get_loop(), 0
+        self._keeper, self._loop = keeper, accepted.get_loop()
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -65,38 +68,60 @@ class Invocation:
         """Whether the caller was answered with `202`."""
         return self.accepted.done() and not self.accepted.cancelled()
 
+    def check(self) -> None:
+        """Raise `Withdrawn` when nobody waits any more, `Expired` when it has taken too long."""
+        if self.ended:
+            raise Withdrawn("The caller withdrew its request.")
+        if self.expires_at <= self._keeper.clock():
+            raise Expired("The request took longer than it may; call again.")
+
     # ---------------------------------------------------------------- hooks of the asynchronous client
 
     async def direct(self, direct: Direct) -> None:
         """The person is needed at `direct.url`: the caller is to get them there, by way of our own page."""
         async with self._one_at_a_time:
-            self._check()
-            self._step += 1
-            target = {"step": self._step, "url": direct.url, "code": direct.code}
-            if self.opened is None:
-                self.opened = await self._keeper.open(self, target)
-                self._answer_caller(self._keeper.interaction_required(self.opened))
+            self._check_open()
+            if self.opened is not None:
+                await self._keeper.direct(self.opened, direct)
                 return
-            first = self._step == 1
-            await self._keeper.decide(self.opened, Event.ARRIVE, target)
-            if first:
-                self.unshown = self._keeper.interaction_required(self.opened)
+            self.opened = await self._keeper.open(self, direct)
+            self._answer_caller(self._keeper.polls.accepted(self.opened, interaction=True))
 
     async def answer(self, question: Answer) -> str | None:
-        """Have the caller answer a clarification question; `None` when it withdraws instead."""
+        """Have the caller answer a clarification question; `None` when it cannot, or withdraws instead.
+
+        Raises `Expired` when it does not answer in time.
+        """
+        too_long = len(question.question) > _MAX_QUESTION or len(question.options) > _MAX_OPTIONS
+        if "clarification" not in self.capabilities or too_long:
+            return None
         async with self._one_at_a_time:
-            self._check()
-            keeper, opened = self._keeper, self.opened
-            if opened is None:
-                opened = self.opened = await keeper.open(self, {})
-            asked = {"question": question.question, "options": list(question.options), "timeout": question.timeout_s}
-            pending = await keeper.decide(opened, Event.ASK, {**(await keeper.decision(opened)), "asked": asked})
-            self._answer_caller(keeper.clarification_required(opened.url, pending))
+            self._check_open()
+            keeper = self._keeper
+            if self.opened is None:
+                self.opened = await keeper.open(self)
+            until = self.expires_at
+            if question.timeout_s is not None:
+                until = min(until, keeper.clock() + question.timeout_s)
+            pending = await keeper.ask(self.opened, question, until=until)
+            self._answer_caller(keeper.polls.clarification_required(self.opened.url, pending))
             while pending.state is State.CLARIFYING:
-                await keeper.wait(pending, _LOOK_S)
-                pending = await keeper.current(opened)
+                remaining = until - keeper.clock()
+                if remaining <= 0:
+                    raise Expired("The agent that called did not answer a question in time.")
+                pending = await keeper.changed(pending, min(_LOOK_S, remaining))
             text = pending.decision.get("answer")
             return text if pending.waiting and isinstance(text, str) else None
+
+    async def report(self, report: Report) -> None:
+        """What is downstream has to wait, for an approval say: the caller does not have to hold its connection."""
+        if report.event != "waiting" or self.detached:
+            return
+        async with self._one_at_a_time:
+            self.check()
+            if self.opened is None and not self.responding:
+                self.opened = await self._keeper.open(self)
+                self._answer_caller(self._keeper.polls.accepted(self.opened, interaction=False))
 
     # ---------------------------------------------------------------- hooks of the blocking client
 
@@ -108,18 +133,19 @@ class Invocation:
         """As `answer`, called in another thread."""
         return asyncio.run_coroutine_threadsafe(self.answer(question), self._loop).result()
 
-    def check_from_thread(self, _: object) -> None:
-        """Raise `Withdrawn` when nobody waits any more: a thread cannot be cancelled, but notices here."""
+    def report_from_thread(self, report: Report) -> None:
+        """As `report`, called in another thread. A thread cannot be cancelled, but notices here: raises `Withdrawn`."""
         if self.ended:
             raise Withdrawn("The caller withdrew its request.")
+        if report.event == "waiting":
+            asyncio.run_coroutine_threadsafe(self.report(report), self._loop).result()
 
     # ---------------------------------------------------------------- parts
 
-    def _check(self) -> None:
-        if self.ended:
-            raise Withdrawn("The caller withdrew its request.")
+    def _check_open(self) -> None:
+        self.check()
         if self.responding:
-            raise AAuthError("The person is needed, and the response to the caller has started already.")
+            raise AAuthError("The caller is needed, and the response to it has started already.")
 
     def _answer_caller(self, response: Response) -> None:
         if not self.accepted.done():

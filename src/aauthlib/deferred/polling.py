@@ -26,6 +26,8 @@ _SLOW_DOWN_S = 5.0
 _MAX_EXTRA_S = 300.0
 _LEAST_BACK_OFF_S = 1.0
 _MAX_CLARIFICATIONS = 5
+#: How often the person is sent for within one wait; a server may need them again.
+_MAX_DIRECTIONS = 8
 _MAX_SECONDS = 1e9
 
 
@@ -68,22 +70,27 @@ def follow(
     and `on_close` tell the application which pending URL it may withdraw (DELETE) if it stops. The deadline is reckoned
     from `since` (Unix seconds), where the wait for the decision began before this request; from now otherwise.
 
-    Yields `Send`, `Sleep`, `Direct` (once, when the person is needed), `Answer` (a clarification) and `Report`. Raises
-    `UnsupportedRequirement` for one that cannot be met, `NotInTime` at the deadline, and `AAuthError` for a `202` that
-    breaks the protocol.
+    Yields `Send`, `Sleep`, `Direct` (when the person is needed, once for each URL and code), `Answer` (a
+    clarification) and `Report`. Raises `UnsupportedRequirement` for one that cannot be met, `NotInTime` at the
+    deadline, and `AAuthError` for a `202` that breaks the protocol.
     """
     started = clock() if since is None else since
     location = _location(first, url)
     on_open(location)
-    response, extra_s, directed, asked = first, 0.0, False, 0
+    response, extra_s, asked = first, 0.0, 0
+    directed: set[tuple[str, str]] = set()
     while True:
         if response.status == 202:
             requirement = _requirement(response)
-            if requirement is not None and requirement.value == INTERACTION and not directed:
-                directed = True
-                if requirement.url is None or requirement.code is None:
-                    raise AAuthError("The server asks for an interaction without saying where or with which code.")
-                yield Direct(requirement.url, requirement.code, origin_of(location))
+            if requirement is not None and requirement.value == INTERACTION:
+                where = (requirement.url or "", requirement.code or "")
+                if not all(where):
+                    # It may repeat itself, but not begin, without saying where.
+                    if not directed:
+                        raise AAuthError("The server asks for an interaction without saying where or with which code.")
+                elif where not in directed and len(directed) < _MAX_DIRECTIONS:
+                    directed.add(where)
+                    yield Direct(*where, origin_of(location))
             elif requirement is not None and requirement.value == CLARIFICATION:
                 asked += 1
                 withdrawn = yield from _clarify(response, location, sign, asked)

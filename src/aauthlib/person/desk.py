@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from ..deferred.callbacks import EVENTS_OF_CALLBACK_ERRORS, permitted_callback, with_parameters
 from ..deferred.machine import Event
 from ..deferred.pending import MAX_CODE_ATTEMPTS
 from ..errors import InvalidCode, InvalidRequest, NotFound
@@ -23,7 +24,6 @@ from ..store.approval_records import AgreedTo, Origin
 from ..store.person_conversations import MAX_QUESTIONS, RequestChanged, version_of
 from ..store.person_records import NAMING, AgentId, AuditRecord, Consent, Decision, PersonRequest, Untold
 from .asked import AUTH_TOKEN, PERSON_TOKEN, TOKENS, Asked
-from .callbacks import EVENTS_OF_CALLBACK_ERRORS, permitted_callback, with_parameters
 from .cascade import RevocationOutcome, tell_resources
 from .consent import (
     IDENTITY_SCOPES,

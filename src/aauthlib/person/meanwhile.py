@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
+from ..deferred.callbacks import with_parameters
 from ..deferred.machine import State
 from ..deferred.pending import Pending, accepted_response
 from ..http import Response
@@ -12,7 +13,6 @@ from ..messages.codes import code_digest, derived_code, derived_handle
 from ..messages.requirement import APPROVAL, CLARIFICATION, INTERACTION, Requirement
 from ..store.person_records import Federation
 from .asked import Asked
-from .callbacks import with_parameters
 from .federation import Waiting
 from .questions import ServerQuestions, is_agents, waits_of
 

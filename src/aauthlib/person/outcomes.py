@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..deferred.callbacks import CALLBACK_ERRORS, with_parameters
 from ..deferred.machine import State
 from ..deferred.pending import Pending
 from ..store.approval_records import BecauseOf
 from ..store.person_records import PersonRequest
-from .callbacks import CALLBACK_ERRORS, with_parameters
 
 __all__ = ["approval_of", "callback_of", "decided_by", "outcome_of"]
 

@@ -190,6 +190,7 @@ IMPERSONAL: Mapping[str, str] = {
             "provider_keys",
             "provider_tokens",
             "resource_held",
+            "resource_invocations",
             "resource_persons",
             "resource_revocations",
             "resource_session_tokens",

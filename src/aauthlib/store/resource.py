@@ -34,7 +34,8 @@ from ..deferred.pending import Pending
 from ..effects import Clock
 from ..errors import NotFound
 from .database import Database, from_json, schema, to_json
-from .pending import KEPT_AFTER_END_S, SQLPendingStore, advance, expired, pending_table
+from .pending import KEPT_AFTER_END_S, advance, expired, insert_pending, pending_table
+from .resource_chaining import SQLInvocations, forget_results
 from .resource_records import HELD_TRANSITIONS, Held, HeldState, NewSession, PersonRecord, Session
 
 __all__ = ["SQLResourceStore"]
@@ -158,8 +159,8 @@ def _person_of(row: Any) -> PersonRecord:
     )
 
 
-class SQLResourceStore(SQLPendingStore):
-    """`ResourceStore` on a database."""
+class SQLResourceStore(SQLInvocations):
+    """`ResourceStore` and `ChainStore` on a database."""
 
     def __init__(self, database: Database, clock: Clock, *, max_held_bytes: int = MAX_HELD_BYTES) -> None:
         super().__init__(database)
@@ -173,6 +174,7 @@ class SQLResourceStore(SQLPendingStore):
         self._forgot_at = now
         over = now - _KEEP_OVER_S
         await connection.execute(delete(_revocations).where(_revocations.c.until <= now))
+        await forget_results(connection, now)
         ended = await expired(connection, before=now - KEPT_AFTER_END_S)
         await connection.execute(delete(pending_table).where(pending_table.c.digest.in_(ended)))
         await connection.execute(delete(_session_tokens).where(_session_tokens.c.valid_until <= now))
@@ -184,6 +186,11 @@ class SQLResourceStore(SQLPendingStore):
         )
 
     # ---------------------------------------------------------------- pending requests
+
+    async def create_pending(self, pending: Pending) -> None:
+        async with self.database.transaction() as connection:
+            await self._forget_expired(connection)
+            await insert_pending(connection, pending)
 
     async def record_delivery(self, connection: AsyncConnection, pending: Pending, record: object) -> None:
         if not isinstance(record, NewSession):

@@ -15,6 +15,7 @@ from ..deferred.machine import TERMINAL, Event, transition
 from ..deferred.pending import Pending
 from ..effects import Clock
 from ..errors import InvalidCode, NotFound, TemporarilyUnavailable
+from .resource_chaining_memory import MemoryInvocations
 from .resource_records import HELD_TRANSITIONS, Held, HeldState, NewSession, PersonRecord, Session
 from .waiters import Waiters
 
@@ -32,8 +33,9 @@ class _Token:
     valid_until: float | None = None
 
 
-class MemoryResourceStore:
-    """`ResourceStore` in memory, with at most `max_entries` of each kind and `max_held_bytes` of held invocations.
+class MemoryResourceStore(MemoryInvocations):
+    """`ResourceStore` and `ChainStore` in memory, with at most `max_entries` of each kind and `max_held_bytes` of held
+    invocations.
 
     A new entry beyond that is refused with `TemporarilyUnavailable` after what has expired is forgotten. Persons make
     room for each other, the one not seen for longest going first, with the link to the application's account.
@@ -47,6 +49,7 @@ class MemoryResourceStore:
         max_held_bytes: int = 64 * 1_048_576,
         waiters: Waiters | None = None,
     ) -> None:
+        super().__init__()
         self._clock = clock
         self._max_entries = max_entries
         self._max_held_bytes = max_held_bytes

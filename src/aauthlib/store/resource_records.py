@@ -1,4 +1,5 @@
-"""What a resource keeps, as values: persons, sessions, held invocations (#deferred-auth-token, #aauth-access).
+"""What a resource keeps, as values: persons, sessions, held and chained invocations (#deferred-auth-token,
+#aauth-access, #interaction-chaining).
 
 Both resource stores speak in these. Knows no SQL and no role, and needs nothing installed beside the standard library.
 """
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-__all__ = ["HELD_TRANSITIONS", "Held", "HeldState", "NewSession", "PersonRecord", "Session"]
+__all__ = ["HELD_TRANSITIONS", "Held", "HeldState", "InvocationRecord", "NewSession", "PersonRecord", "Session"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,3 +112,37 @@ class Held:
     status: int | None = None
     result_headers: Pairs = field(default=(), repr=False)
     result_body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationRecord:
+    """What an intermediary keeps of an invocation whose caller waits, beside its pending request.
+
+    The upstream token is known by its name alone, so that a copy of the database acts for nobody.
+    """
+
+    digest: str
+    """Of the pending request."""
+    iss: str
+    """Who issued the upstream token."""
+    jti: str
+    nonce: str = field(repr=False)
+    """Known to the person's browser, which comes back with it."""
+    alive_until: float
+    """When the process that carries it out is given up, unless it says again that it lives."""
+    step: int = 0
+    """How many times the person was needed below."""
+    url: str | None = None
+    """Where the person is needed now."""
+    code: str | None = field(default=None, repr=False)
+    """What they bring there."""
+    coded: int = 1
+    """Which of our own codes is the one that counts."""
+    shown: bool = False
+    """Whether the caller was given that code."""
+    visited: int = 0
+    """The last step the person was taken to."""
+    seen_at: float = 0.0
+    """When the person was here last, or was needed anew."""
+    callback: str | None = None
+    """Where the person goes when all is over."""

@@ -1,7 +1,6 @@
 """An intermediary's application in ASGI: it may go on after its caller was told to wait (#interaction-chaining).
 
-`ChainedApp` stands between the middleware and the application. `OnwardPage` is where the caller sends the person, and
-from where they are taken on to whoever needs them; it decides nothing and shows next to nothing.
+`ChainedApp` stands between the middleware and the application; `onward_page` is where the caller sends the person.
 """
 
 from __future__ import annotations
@@ -9,20 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from html import escape
 
 from ..chaining import Intermediary, Invocation
 from ..chaining.invocation import INVOCATION, Withdrawn
-from ..chaining.visits import Onward
-from ..deferred.machine import State
 from ..errors import (
     AAuthError,
     Abandoned,
     Denied,
     Expired,
     ExpiredUpstreamToken,
-    InvalidCode,
-    ProblemError,
     RateLimited,
     Revoked,
     RevokedUpstreamToken,
@@ -30,29 +24,18 @@ from ..errors import (
     TemporarilyUnavailable,
     UserUnreachable,
 )
-from ..http import Fields, Request, Response, json_response
+from ..http import Request, Response, json_response
 from ..messages.headers import parse_capabilities
 from ..messages.problems import error_response
 from ..resource import Grant
 from ..tokens import AGENT_DWK
-from .asgi import (
-    MAX_BODY_BYTES,
-    ASGIApp,
-    Message,
-    Receive,
-    Scope,
-    Send,
-    is_ahead_of_time,
-    read_fields,
-    send_response,
-)
+from .asgi import MAX_BODY_BYTES, ASGIApp, Message, Receive, Scope, Send, read_fields, send_response
 from .collecting import Collecting
-from .resource_pages import InteractionPage, form_fields
+from .onward_page import OnwardPage
 
-__all__ = ["ChainedApp", "OnwardPage", "chaining_handlers"]
+__all__ = ["ChainedApp", "chaining_handlers"]
 
 _HANDED_ON = ("interaction", "clarification")
-_PAGE_WAIT_S = 3.0
 #: What the person's server said, which is also the answer to the caller. Anything else is our own failure.
 _TOLD = (Denied, Abandoned, Expired, Revoked, UserUnreachable, RateLimited, TemporarilyUnavailable)
 
@@ -270,62 +253,12 @@ def chaining_handlers(resource: Intermediary, page: OnwardPage, path: str) -> Ha
         return None
 
     async def poll(request: Request) -> Response:
-        return await resource.invocations.poll(request, await resource.verify(request), name)
+        return await resource.invocations.polls.poll(request, await resource.verify(request), name)
 
     async def answer(request: Request) -> Response:
-        return await resource.invocations.answer(request, await resource.verify(request), name)
+        return await resource.invocations.polls.answer(request, await resource.verify(request), name)
 
     async def cancel(request: Request) -> Response:
-        return await resource.invocations.cancel(await resource.verify(request), name)
+        return await resource.invocations.polls.cancel(await resource.verify(request), name)
 
     return {"GET": poll, "POST": answer, "DELETE": cancel}
-
-
-class OnwardPage(InteractionPage):
-    """Takes the person who comes with our code on to who needs them, and on from there if there is more."""
-
-    def __init__(self, resource: Intermediary) -> None:
-        super().__init__(resource)
-        self._intermediary = resource
-
-    async def onward(self, request: Request, name: str) -> Response:
-        """A visit: `{handle}` with a code, or `{handle}.{nonce}.{step}` on the way back."""
-        handle, *back = name.split(".")
-        try:
-            if len(back) == 2 and back[1].isascii() and back[1].isdigit() and len(back[1]) < 4:
-                onward = await self._intermediary.invocations.visits.come_back(
-                    handle, back[0], int(back[1]), wait_s=_PAGE_WAIT_S
-                )
-                return self._answer(onward)
-            code = form_fields(request.query or "").get("code", "")
-            if back or not code or is_ahead_of_time(request.method, dict(request.headers)):
-                return self._ask_code(handle)
-            return self._answer(await self._intermediary.invocations.visits.arrive(handle, code))
-        except InvalidCode as error:
-            return self._ask_code(handle, alert=error.detail, status=403)
-        except ProblemError as error:
-            return self._message("This request is closed", error.detail, error.status)
-
-    def _answer(self, onward: Onward) -> Response:
-        if onward.url is not None:
-            # `no-referrer`: the URL of this page is nobody else's business.
-            fields = {"location": onward.url, "cache-control": "no-store", "referrer-policy": "no-referrer"}
-            return Response(303, Fields(fields))
-        match onward.state:
-            case State.GRANTED | State.DELIVERED:
-                return self._message("Done", "You can close this page and go back to your agent.", 200)
-            case State.PENDING | State.INTERACTING | State.CLARIFYING:
-                text = "Your agent's request goes on. This page looks by itself whether you are needed again."
-                return self._message("One moment", text, 200, [("refresh", "2")])
-            case State.DENIED:
-                return self._message("Declined", "You said no. You can close this page.", 200)
-        return self._message("This request is closed", "Go back to your agent; it knows how it ended.", 410)
-
-    def _ask_code(self, handle: str, *, alert: str = "", status: int = 200) -> Response:
-        shown = f'<p class="alert" role="alert">{escape(alert)}</p>' if alert else ""
-        body = f"""<h1>Your agent sent you here</h1>{shown}
-<p>Type the code it shows you. You are then taken to where your answer is needed.</p>
-<form method="get"><label for="code">Code</label>
-<input class="code" id="code" name="code" required autocomplete="off" autocapitalize="characters" spellcheck="false"
- maxlength="64"><button type="submit">Continue</button></form>"""
-        return self._page("Your agent sent you here", body, status)

@@ -39,8 +39,9 @@ from .asgi import (
     request_of,
     send_response,
 )
-from .chaining import ChainedApp, OnwardPage, chaining_handlers
+from .chaining import ChainedApp, chaining_handlers
 from .collecting import Collecting
+from .onward_page import OnwardPage
 from .resource_pages import InteractionPage
 from .streaming import VerifiedBody, read_start
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from urllib.parse import urlencode
 
-from ..deferred.machine import Event, State
 from ..errors import InvalidIdentifier
 from ..identifiers import callback_url
 from ..messages.metadata import AgentProviderMetadata
+from .machine import Event, State
 
 __all__ = ["CALLBACK_ERRORS", "EVENTS_OF_CALLBACK_ERRORS", "permitted_callback", "with_parameters"]
 

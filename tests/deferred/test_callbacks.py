@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from aauthlib.deferred.callbacks import CALLBACK_ERRORS, permitted_callback, with_parameters
 from aauthlib.deferred.machine import TERMINAL, State
 from aauthlib.messages.metadata import AgentProviderMetadata
-from aauthlib.person.callbacks import CALLBACK_ERRORS, permitted_callback, with_parameters
 
 AP = "https://ap.example"
 
