@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import msgspec
 from argon2 import PasswordHasher
 from starlette.applications import Starlette
@@ -18,16 +19,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as StarletteRoute
 
-from aauthlib.access import RulesPolicy
+from aauthlib.access import Allow, CallablePolicy, Decision, Deny, Facts
 from aauthlib.accounts.passwords import Passwords
 from aauthlib.agent import AsyncAgent, enroll
-from aauthlib.chaining import ChainPolicy, Intermediary
+from aauthlib.chaining import ChainPolicy, ChainStore, Intermediary
 from aauthlib.cli.serving import Running, free_port, serve_all
 from aauthlib.deferred.polling import PollPolicy
 from aauthlib.demo.browser import ScriptedPerson
 from aauthlib.demo.parties import loopback_client
 from aauthlib.discovery import Directory
-from aauthlib.effects import Direct, Send
+from aauthlib.effects import Answer, Direct, Send
 from aauthlib.http import Request as WireRequest
 from aauthlib.http import Response as WireResponse
 from aauthlib.keys import SigningKey
@@ -44,7 +45,11 @@ from aauthlib.web.resource import AAuthMiddleware
 
 _PASSWORD = "correct horse battery"
 NAMES = ("agents", "person", "access", "a", "b", "c", "guarded")
-_RULES = 'version = "t"\n[[rule]]\nname = "r"\ndecision = "allow"\n[rule.when]\nscope = ["read"]\n'
+
+
+def _allow(facts: Facts) -> Decision:
+    """What the access server decides unless a test says otherwise."""
+    return Allow() if facts.scope == ("read",) else Deny("Only reading is allowed.")
 
 
 class Clock:
@@ -89,11 +94,19 @@ class Parties:
     """What the agent and the services sent, each with its answer."""
     agent: AsyncAgent = field(init=False)
     ada: ScriptedPerson = field(init=False)
+    browser: httpx2.AsyncClient = field(init=False)
+    """Hers."""
     decide: Callable[[Direct], Awaitable[None]] | None = None
+    access: Any = None
+    """The access server's app."""
+    policy: Callable[[Facts], Decision] = _allow
+    """What the access server decides."""
     wire: AsyncWire = field(init=False)
     """The agents'."""
     days: itertools.count[int] = field(default_factory=itertools.count)
     username: str = ""
+    person_id: str = ""
+    """Ada's, at her person server."""
     directed: list[Direct] = field(default_factory=list)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -101,9 +114,11 @@ class Parties:
         """A new day: nobody has asked anything yet of the Ada of this day, who has an agent that was never here."""
         await self.end()
         self.username = f"ada{next(self.days)}"
-        await self.person_app.accounts.create(self.username, "Ada", password=_PASSWORD)
-        self.ada = ScriptedPerson(loopback_client())
-        self.decide = self.approve
+        account = await self.person_app.accounts.create(self.username, "Ada", password=_PASSWORD)
+        self.person_id = account.person_id
+        self.browser = loopback_client()
+        self.ada = ScriptedPerson(self.browser)
+        self.decide, self.policy = self.approve, _allow
         self.directed.clear()
         self.agent = await self.newcomer()
         self.carried.clear()
@@ -138,13 +153,16 @@ class Parties:
         await self.visit(direct.person_url, "deny")
 
     async def visit(self, url: str, decision: str) -> None:
-        """What a person does: follow the link, sign in, decide, and go where the pages lead until they are done."""
+        """What a person does: follow the link, sign in, decide, and go where the pages lead until they are done.
+
+        Without a `decision` they stay on the page that asks for one.
+        """
         await self.ada.visit(url)
         for _ in range(30):
             if 'name="password"' in self.ada.text:
                 form = self.ada.form_with("username", "password")
                 await self.ada.submit(form, {"username": self.username, "password": _PASSWORD})
-            elif 'name="decision"' in self.ada.text:
+            elif 'name="decision"' in self.ada.text and decision:
                 await self.ada.submit(self.ada.form_with("decision"), {}, button=("decision", decision))
             elif "One moment" in self.ada.text:
                 await self.ada.visit(self.ada.url)
@@ -193,8 +211,23 @@ def service(url: dict[str, str], hold: list[Intermediary]) -> Starlette:
         response = await hold[0].downstream(request).get(f"{url['c']}/read")
         return JSONResponse({"status": response.status_code, "body": (await request.body()).decode()}, 201)
 
+    async def both(request: Request) -> Response:
+        first = await hold[0].downstream(request).get(f"{url['b']}/me", params={"to": "c"})
+        second = await hold[0].downstream(request).get(f"{url['guarded']}/me")
+        return JSONResponse([first.status_code, second.status_code])
+
+    async def explained(request: Request) -> Response:
+        async def explain(question: Answer) -> object:
+            return "Apollo" if "project" in question.question else await client.ask_caller(question)
+
+        client = hold[0].downstream(request, on_clarification=explain)
+        response = await client.get(f"{url['guarded']}/read")
+        return JSONResponse(response.json(), response.status_code)
+
     return Starlette(
         routes=[
+            StarletteRoute("/both", both),
+            StarletteRoute("/explained", explained),
             StarletteRoute("/read", read),
             StarletteRoute("/me", read),
             StarletteRoute("/agent", read),
@@ -213,14 +246,22 @@ def policy() -> Policy:
             Route("GET", "/agent", identified()),
             Route("GET", "/blocking", authorized("read")),
             Route("GET", "/caught", person()),
+            Route("GET", "/both", person()),
+            Route("GET", "/explained", person()),
             Route("POST", "/post", person()),
         ]
     )
 
 
 @asynccontextmanager
-async def open_parties(folder: Path, *, chain: ChainPolicy | None = None) -> AsyncIterator[Parties]:
-    """Start them all."""
+async def open_parties(
+    folder: Path,
+    *,
+    chain: ChainPolicy | None = None,
+    store: Callable[[str, Clock], ChainStore] = lambda _, clock: MemoryResourceStore(clock),
+) -> AsyncIterator[Parties]:
+    """Start them all; `store` gives the one of a service by its name."""
+    opened: list[Parties] = []
     clock, carried = Clock(), []  # type: ignore[var-annotated]
     ports = {name: free_port() for name in NAMES}
     url = {name: f"http://{name}.localhost:{port}" for name, port in ports.items()}
@@ -252,7 +293,7 @@ async def open_parties(folder: Path, *, chain: ChainPolicy | None = None) -> Asy
         access = await build_access_app(
             f"sqlite:///{folder / 'access.db'}",
             url["access"],
-            RulesPolicy.read(_RULES),
+            CallablePolicy(lambda facts: opened[0].policy(facts)),
             dev=True,
             clock=clock,
             wire=wire(),
@@ -266,7 +307,7 @@ async def open_parties(folder: Path, *, chain: ChainPolicy | None = None) -> Asy
             services[name] = Intermediary(
                 issuer=url[name],
                 wire=wire(),
-                store=MemoryResourceStore(clock),
+                store=store(name, clock),
                 signing_key=SigningKey.generate(),
                 clock=clock,
                 dev=True,
@@ -288,7 +329,8 @@ async def open_parties(folder: Path, *, chain: ChainPolicy | None = None) -> Asy
                 await asyncio.gather(*(task for _, task in half))
 
         stack.push_async_callback(stop)
-        parties = Parties(url, clock, person_app, services, carried)
+        parties = Parties(url, clock, person_app, services, carried, access=access)
+        opened.append(parties)
         parties.wire = wire()
         try:
             yield parties

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..agent.keystore import FileKeystore, aauth_home, checked_name, write_private
+from ..chaining import Intermediary
 from ..errors import AAuthError, AccessDenied, ConfigurationError
 from ..http import Fields, Request, Response
 from ..keys import SigningKey
@@ -148,14 +149,23 @@ def _held_grant(grant: Grant, rule: AccessRule, parameters: Mapping[str, str]) -
     return grant
 
 
-def resource_from(resource: Resource | None, issuer: str | None, dev: bool, settings: Mapping[str, Any]) -> Resource:
+def resource_from(
+    resource: Resource | None,
+    issuer: str | None,
+    dev: bool,
+    settings: Mapping[str, Any],
+    *,
+    intermediary: bool = False,
+) -> Resource:
     """The `resource` that was given, or one made of `issuer` and `settings`, with a default for what is left out.
+
+    An `intermediary` calls other resources for its callers.
 
     The defaults are for one process: `wire` fetches over the guarded network, `store` is in memory, and `signing_key`
     is kept in a file of this user's (`resource_key`). Raises `ConfigurationError` for both, for neither, and for
     settings that cannot work.
     """
-    if (resource is None) == (issuer is None) or (resource is not None and (settings or dev)):
+    if (resource is None) == (issuer is None) or (resource is not None and (settings or dev or intermediary)):
         raise ConfigurationError("Give AAuth either a resource, or an issuer and the other settings of Resource.")
     if resource is not None:
         return resource
@@ -167,7 +177,8 @@ def resource_from(resource: Resource | None, issuer: str | None, dev: bool, sett
         given["store"] = MemoryResourceStore(clock)
     if "signing_key" not in given:
         given["signing_key"] = resource_key(str(issuer))
-    return Resource(issuer=str(issuer), dev=dev, **given)
+    kind = Intermediary if intermediary else Resource
+    return kind(issuer=str(issuer), dev=dev, **given)
 
 
 def resource_key(issuer: str, directory: Path | None = None) -> SigningKey:

@@ -21,6 +21,9 @@ from typing import Any, Protocol, TypeVar
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response as StarletteResponse
 
+from ..agent.interaction import ClarificationHook
+from ..chaining import AsyncDownstream, Downstream, Intermediary
+from ..errors import ConfigurationError
 from ..resource import AccessRule, Grant, Resource
 from ..web.asgi import Scope
 from .endpoints import Front, Refused, admit, resource_from, resource_key
@@ -45,6 +48,7 @@ class AAuth:
     then has a default for one process: `wire` fetches over the guarded network, `store` is in memory, and
     `signing_key` is kept in a file of this user's (`resource_key`).
 
+    - `intermediary` makes one that calls other resources for its callers (`downstream`).
     - `max_body_bytes` bounds a body that is read before it is known who calls: one the signature covers, or one that
       is held.
     - `client_address` says what anonymous callers are counted by; see `web.resource.peer_address`.
@@ -59,11 +63,12 @@ class AAuth:
         resource: Resource | None = None,
         issuer: str | None = None,
         dev: bool = False,
+        intermediary: bool = False,
         max_body_bytes: int | None = None,
         client_address: Callable[[Scope], str] | None = None,
         **settings: Any,
     ) -> None:
-        self.resource = resource_from(resource, issuer, dev, settings)
+        self.resource = resource_from(resource, issuer, dev, settings, intermediary=intermediary)
         options = {"max_body_bytes": max_body_bytes, "client_address": client_address}
         self._options = {name: value for name, value in options.items() if value is not None}
         if app is not None:
@@ -73,6 +78,27 @@ class AAuth:
         """Put this resource in front of `app`, which has not started yet."""
         app.add_middleware(Front, resource=self.resource, **self._options)
         app.add_exception_handler(Refused, _answer)
+
+    def downstream(
+        self, request: StarletteRequest, *, on_clarification: ClarificationHook | None = None
+    ) -> AsyncDownstream:
+        """A client that calls other resources for the caller of `request`, once it is known who that is.
+
+        As `chaining.Intermediary.downstream`. Raises `ConfigurationError` without an intermediary.
+        """
+        return self._intermediary.downstream(request, on_clarification=on_clarification)
+
+    def downstream_blocking(
+        self, request: StarletteRequest, *, on_clarification: ClarificationHook | None = None
+    ) -> Downstream:
+        """As `downstream`, for an endpoint that runs in a thread (FastAPI's `def`)."""
+        return self._intermediary.downstream_blocking(request, on_clarification=on_clarification)
+
+    @property
+    def _intermediary(self) -> Intermediary:
+        if not isinstance(self.resource, Intermediary):
+            raise ConfigurationError("Only an intermediary calls other resources: AAuth(..., intermediary=True).")
+        return self.resource
 
     def requires(self, rule: AccessRule) -> Callable[[_Endpoint], _Endpoint]:
         """A decorator of endpoints `async def endpoint(request, ...)`: only who satisfies `rule` gets in.
