@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from fastapi import FastAPI, Request
@@ -129,7 +129,7 @@ def test_a_no_below_is_the_callers_unless_the_application_has_an_answer(
         app, issuer=issuer, intermediary=True, dev=True, signing_key=SigningKey.generate(), access_mode="person-token"
     )
 
-    async def rooms(request: Request, grant: Grant = aauth.person()) -> dict[str, str]:
+    async def rooms(request: Request, grant: Annotated[Grant, aauth.person()]) -> dict[str, str]:
         try:
             await aauth.downstream(request).get(f"{world.parties.calendar}/events")
         except Denied:
@@ -138,7 +138,7 @@ def test_a_no_below_is_the_callers_unless_the_application_has_an_answer(
             return {"rooms": "any night, then"}
         return {"rooms": "on free nights"}
 
-    async def hello(grant: Grant = aauth.person()) -> str:
+    async def hello(grant: Annotated[Grant, aauth.person()]) -> str:
         return "hello"
 
     app.get("/rooms")(rooms)

@@ -162,7 +162,10 @@ class ScriptedPerson:
             self.url, self.status, self.text = url, response.status_code, response.text
             self.refresh = "refresh" in response.headers
             location = response.headers.get("location")
-            if response.status_code not in (301, 302, 303, 307, 308) or location is None:
+            pause, _, target = response.headers.get("refresh", "").partition(";url=")
+            if pause == "0" and target:
+                location = target
+            elif response.status_code not in (301, 302, 303, 307, 308) or location is None:
                 return
             url, method, body = urljoin(url, location), "GET", None
         raise PageError("The pages redirect in a circle.")

@@ -12,8 +12,9 @@ from ..chaining import Intermediary
 from ..chaining.visits import Onward
 from ..deferred.machine import State
 from ..errors import InvalidCode, ProblemError
-from ..http import Fields, Request, Response
-from .resource_pages import InteractionPage, form_fields
+from ..http import Request, Response
+from ..identifiers import origin_of
+from .resource_pages import InteractionPage, form_fields, redirect
 
 __all__ = ["OnwardPage"]
 
@@ -40,23 +41,22 @@ class OnwardPage(InteractionPage):
                 onward = await self._intermediary.invocations.visits.come_back(
                     handle, back[0], int(back[1]), wait_s=_PAGE_WAIT_S
                 )
-                return self._answer(onward)
+                return self._answer(onward, by_page=True)
             if back:
                 return self._message("This link is not whole", "Open the link your agent showed you once more.", 404)
             if not code or "prefetch" in (request.headers.get("sec-purpose") or ""):
                 # A browser that loads ahead of the person does not use their code up.
                 return self._ask_code(code, callback)
-            return self._answer(await self._intermediary.invocations.visits.arrive(handle, code, callback=callback))
+            onward = await self._intermediary.invocations.visits.arrive(handle, code, callback=callback)
+            return self._answer(onward, by_page="typed" in query)
         except InvalidCode as error:
             return self._ask_code("", callback, alert=error.detail, status=403)
         except ProblemError as error:
             return self._message("This request is closed", error.detail, error.status)
 
-    def _answer(self, onward: Onward) -> Response:
+    def _answer(self, onward: Onward, *, by_page: bool) -> Response:
         if onward.url is not None:
-            # `no-referrer`: the URL of this page is nobody else's business.
-            fields = {"location": onward.url, "cache-control": "no-store", "referrer-policy": "no-referrer"}
-            return Response(303, Fields(fields))
+            return self._lead_on(onward.url) if by_page else redirect(onward.url)
         match onward.state:
             case State.GRANTED | State.DELIVERED:
                 return self._message("Done", "You can close this page and go back to your agent.", 200)
@@ -67,6 +67,17 @@ class OnwardPage(InteractionPage):
                 return self._message("Declined", "You said no. You can close this page.", 200)
         return self._message("This request is closed", "Go back to your agent; it knows how it ended.", 410)
 
+    def _lead_on(self, url: str) -> Response:
+        """A page that goes on to `url` by itself.
+
+        Whoever comes here may have sent a form, of this page or of the person server's, and browsers hold every
+        redirect after a form against its page's `form-action`, which does not name where we lead.
+        """
+        host = origin_of(url).partition("://")[2]
+        body = f"""<h1>On you go</h1><p>You are taken to <b>{escape(host)}</b>.</p>
+<p><a href="{escape(url)}" rel="noreferrer">Continue</a></p>"""
+        return self._page("On you go", body, 200, [("refresh", f"0;url={url}")])
+
     def _ask_code(self, code: str, callback: str, *, alert: str = "", status: int = 200) -> Response:
         shown = f'<p class="alert" role="alert">{escape(alert)}</p>' if alert else ""
         kept = f'<input type="hidden" name="callback" value="{escape(callback)}">' if callback else ""
@@ -74,5 +85,6 @@ class OnwardPage(InteractionPage):
 <p>Type the code it shows you. You are then taken to where your answer is needed.</p>
 <form method="get">{kept}<label for="code">Code</label>
 <input class="code" id="code" name="code" required autocomplete="off" autocapitalize="characters" spellcheck="false"
- maxlength="64" value="{escape(code[:64])}"><button type="submit">Continue</button></form>"""
+ maxlength="64" value="{escape(code[:64])}">
+<button type="submit" name="typed" value="yes">Continue</button></form>"""
         return self._page("Your agent sent you here", body, status)

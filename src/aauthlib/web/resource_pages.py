@@ -25,7 +25,7 @@ from ..http import Fields, Request, Response
 from ..identifiers import origin_of
 from ..resource import InteractionView, Limit, RateLimiter
 
-__all__ = ["InteractionPage", "PageHost", "Visit", "form_fields", "shown_line"]
+__all__ = ["InteractionPage", "PageHost", "Visit", "form_fields", "redirect", "shown_line"]
 
 _VISIT_S = 1800.0
 _MAX_FIELD_LENGTH = 2048
@@ -134,7 +134,7 @@ class InteractionPage:
             view = await self._resource.interactions.view(handle)
         except ProblemError as error:
             if callback is not None and isinstance(error, Expired):
-                return _redirect(_with_error(callback, "interaction_expired"))
+                return redirect(_with_error(callback, "interaction_expired"))
             return self._message("This request is closed", error.detail, error.status)
         visit = self._visit(request, handle)
         if visit is not None and visit.user is not None and view.user == visit.user:
@@ -180,7 +180,7 @@ class InteractionPage:
         await self._resource.interactions.arrive(handle, code, user)
         # A new nonce, so that nothing known before the sign-in is of use after it.
         arrived = replace(visit, nonce=b64url_encode(self._random_bytes(18)), user=user, username=username[:256])
-        return _redirect(self._path + handle, [self._cookie(handle, arrived)])
+        return redirect(self._path + handle, [self._cookie(handle, arrived)])
 
     async def _decide(self, handle: str, visit: Visit, *, approved: bool) -> Response:
         if visit.user is None:
@@ -189,7 +189,7 @@ class InteractionPage:
         await (interactions.approve if approved else interactions.deny)(handle, visit.user)
         gone = [self._cookie(handle, None)]
         if visit.callback is not None:
-            return _redirect(visit.callback if approved else _with_error(visit.callback, "access_denied"), gone)
+            return redirect(visit.callback if approved else _with_error(visit.callback, "access_denied"), gone)
         text = self.agreed if approved else self.declined
         title = "Approved" if approved else "Declined"
         return self._message(title, f"{text} You can close this page and go back to your agent.", 200, gone)
@@ -333,7 +333,8 @@ def form_fields(text: str) -> dict[str, str]:
     return {name: values[0] for name, values in fields.items() if len(values[0]) <= _MAX_FIELD_LENGTH}
 
 
-def _redirect(url: str, headers: list[tuple[str, str]] | None = None) -> Response:
+def redirect(url: str, headers: list[tuple[str, str]] | None = None) -> Response:
+    """To `url`, which does not learn where from: the URL of this page is nobody else's business."""
     fields = [("location", url), ("cache-control", "no-store"), ("referrer-policy", "no-referrer"), *(headers or ())]
     return Response(303, Fields(fields))
 
