@@ -82,7 +82,8 @@ class OnwardPage(InteractionPage):
         shown = f'<p class="alert" role="alert">{escape(alert)}</p>' if alert else ""
         kept = f'<input type="hidden" name="callback" value="{escape(callback)}">' if callback else ""
         body = f"""<h1>Your agent sent you here</h1>{shown}
-<p>Type the code it shows you. You are then taken to where your answer is needed.</p>
+<p>{escape(self._name)} works for it and needs you. Type the code it shows you; you are then taken to where your answer
+is needed.</p>
 <form method="get">{kept}<label for="code">Code</label>
 <input class="code" id="code" name="code" required autocomplete="off" autocapitalize="characters" spellcheck="false"
  maxlength="64" value="{escape(code[:64])}">
