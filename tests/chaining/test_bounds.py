@@ -11,7 +11,7 @@ from aauthlib.chaining import ChainPolicy, Invocation, Invocations
 from aauthlib.chaining.invocation import Withdrawn
 from aauthlib.deferred.machine import State
 from aauthlib.effects import Answer, Direct, Report
-from aauthlib.errors import AAuthError, ConfigurationError, Expired, RateLimited, TemporarilyUnavailable
+from aauthlib.errors import AAuthError, ConfigurationError, Expired, RateLimited
 from aauthlib.http import Response
 from aauthlib.keys import SigningKey
 from aauthlib.store.resource_memory import MemoryResourceStore
@@ -76,7 +76,10 @@ def upstream(sub: str, now: float, lasts_s: float) -> PersonToken:
     return token
 
 
-@pytest.mark.parametrize("name", ["lifetime_s", "most_per_person", "most_waiting", "most_in_all", "max_result_bytes"])
+@pytest.mark.parametrize(
+    "name",
+    ["lifetime_s", "most_per_person", "most_waiting", "most_of_person_server", "most_in_all", "max_result_bytes"],
+)
 def test_a_bound_that_lets_nothing_through_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match=name):
         ChainPolicy(**{name: 0})
@@ -90,7 +93,7 @@ async def test_one_callers_invocations_are_bounded_and_so_are_all_of_them() -> N
     with pytest.raises(RateLimited):
         await third.direct(BELOW)
     await world.invocation("bob").direct(BELOW)
-    with pytest.raises(TemporarilyUnavailable):
+    with pytest.raises(RateLimited, match="wait for a person here"):
         await world.invocation("eve").direct(BELOW)
 
 

@@ -14,6 +14,7 @@ from ..deferred.machine import State
 from ..errors import InvalidCode, ProblemError
 from ..http import Request, Response
 from ..identifiers import origin_of
+from .asgi import is_ahead_of_time
 from .resource_pages import InteractionPage, form_fields, redirect
 
 __all__ = ["OnwardPage"]
@@ -44,7 +45,7 @@ class OnwardPage(InteractionPage):
                 return self._answer(onward, by_page=True)
             if back:
                 return self._message("This link is not whole", "Open the link your agent showed you once more.", 404)
-            if not code or "prefetch" in (request.headers.get("sec-purpose") or ""):
+            if not code or is_ahead_of_time(request.method, dict(request.headers)):
                 # A browser that loads ahead of the person does not use their code up.
                 return self._ask_code(code, callback)
             onward = await self._intermediary.invocations.visits.arrive(handle, code, callback=callback)
