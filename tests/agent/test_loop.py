@@ -65,6 +65,16 @@ def test_capabilities_are_said_to_resources_and_not_in_a_header_to_the_person_se
     assert ps.bodies[0][1]["capabilities"] == ["interaction"]
 
 
+@pytest.mark.spec("#aauth-capabilities", "#auth-token-request")
+def test_an_agent_alone_says_that_it_can_do_nothing(
+    agent: AgentContext, resource: Resource, ps: PersonServer, fetch: Fetch
+) -> None:
+    resource.respond = needs_person
+    agent.capabilities = ()
+    fetch()
+    assert ps.bodies[0][1]["capabilities"] == [], "silence would mean those at the mission's approval"
+
+
 @pytest.mark.spec("#covered-components")
 def test_a_body_to_a_resource_is_covered_and_sent_again_unchanged_on_a_retry(
     world: World, resource: Resource, ps: PersonServer, fetch: Fetch

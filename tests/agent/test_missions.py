@@ -375,6 +375,9 @@ def test_what_the_person_server_can_do_is_declared_to_resources_in_the_mission(
     mission = Mission(agent, blob_of.approved)
     mission.get(f"{real.calendar}/me")
     assert real.seen[-1]["capabilities"] == "interaction"
+    kept = agent.missions.resume(blob_of.blob, capabilities=blob_of.approved.capabilities)
+    kept.get(f"{real.calendar}/me")
+    assert real.seen[-1]["capabilities"] == "interaction"
 
 
 @pytest.mark.spec("#interaction-endpoint")

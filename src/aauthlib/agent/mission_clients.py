@@ -7,7 +7,7 @@ those of `loop`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -43,10 +43,11 @@ class Missions:
         )
         return Mission(self._agent, approved)
 
-    def resume(self, blob: bytes) -> Mission:
-        """The mission with these bytes, which were kept (`Mission.blob`). Nothing is sent; whether it still runs is
-        the person server's to say. Raises `InvalidRequest` when they are no mission."""
-        return Mission(self._agent, ApprovedMission.of(blob))
+    def resume(self, blob: bytes, *, capabilities: Iterable[str] = ()) -> Mission:
+        """The mission with these bytes, which were kept (`Mission.blob`), and with them what its person server can do
+        (`Mission.approved.capabilities`). Nothing is sent; whether it still runs is the person server's to say. Raises
+        `InvalidRequest` when they are no mission."""
+        return Mission(self._agent, ApprovedMission.of(blob, capabilities=capabilities))
 
 
 class AsyncMissions:
@@ -64,9 +65,9 @@ class AsyncMissions:
         )
         return AsyncMission(self._agent, approved)
 
-    def resume(self, blob: bytes) -> AsyncMission:
+    def resume(self, blob: bytes, *, capabilities: Iterable[str] = ()) -> AsyncMission:
         """As `Missions.resume`."""
-        return AsyncMission(self._agent, ApprovedMission.of(blob))
+        return AsyncMission(self._agent, ApprovedMission.of(blob, capabilities=capabilities))
 
 
 class _Approved(Shell):

@@ -28,6 +28,7 @@ class _Document(msgspec.Struct, frozen=True, omit_defaults=True):
     ps: str
     updates: list[dict[str, str]] = []
     ended: str | None = None
+    capabilities: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class MissionFiles:
             ps=kept.ps,
             updates=[{"description": update.description, "s256": update.s256} for update in kept.updates],
             ended=kept.ended,
+            capabilities=list(kept.mission.capabilities),
         )
         path = self.folder / f"{kept.mission.s256}.json"
         write_private(path, json.dumps(msgspec.to_builtins(document), indent=2) + "\n")
@@ -94,7 +96,7 @@ class MissionFiles:
     def _read(self, path: Path) -> KeptMission:
         try:
             document = msgspec.convert(read_private(path, secret=False), _Document)
-            mission = ApprovedMission.of(b64url_decode(document.mission))
+            mission = ApprovedMission.of(b64url_decode(document.mission), capabilities=document.capabilities)
             updates = tuple(MissionUpdate(each["description"], each["s256"]) for each in document.updates)
         except (msgspec.ValidationError, InvalidRequest, ValueError, KeyError) as error:
             raise ConfigurationError(f"{path} is no mission. Remove it, or restore it.") from error

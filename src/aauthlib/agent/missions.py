@@ -6,6 +6,7 @@ A mission is its bytes: whoever has them has the mission, and `s256` is the dige
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..base64url import b64url_decode
@@ -34,9 +35,10 @@ class ApprovedMission:
     """What the person changed of the proposal: `description`, `tools`, `resources`."""
 
     @classmethod
-    def of(cls, blob: bytes) -> ApprovedMission:
-        """A mission whose bytes were kept. Raises `InvalidRequest` when they are no mission blob."""
-        return cls(blob, s256_of(blob), read_blob(blob))
+    def of(cls, blob: bytes, *, capabilities: Iterable[str] = ()) -> ApprovedMission:
+        """A mission whose bytes were kept, and what the person server could do. Raises `InvalidRequest` when they are
+        no mission blob."""
+        return cls(blob, s256_of(blob), read_blob(blob), _named(capabilities))
 
     def approves(self, action: str) -> bool:
         """Whether `action` is a tool the person approved, so that it needs no permission of its own."""
@@ -96,8 +98,12 @@ def approved_mission(
     # 4. Approved resources are drawn from those that were proposed.
     if not set(terms.approved_resources) <= set(proposal.resources):
         raise ChallengeInvalid(f"The mission that {ps} sent approves resources that were not proposed.")
-    kept = [name for name in capabilities or () if _CAPABILITY.match(name)][:_MAX_CAPABILITIES]
-    return ApprovedMission(blob, s256, terms, tuple(kept), _changed(proposal, terms))
+    return ApprovedMission(blob, s256, terms, _named(capabilities or ()), _changed(proposal, terms))
+
+
+def _named(capabilities: Iterable[str]) -> tuple[str, ...]:
+    """Those that can stand in a header."""
+    return tuple([name for name in capabilities if _CAPABILITY.match(name)][:_MAX_CAPABILITIES])
 
 
 def _changed(proposal: MissionProposal, terms: MissionBlob) -> frozenset[str]:

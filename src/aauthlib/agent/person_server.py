@@ -222,7 +222,8 @@ class PersonServerClient(Asking):
         wishes = self._preferences
         capabilities = list(self._agent.speaker.capabilities)
         context: dict[str, Any] = {
-            "capabilities": capabilities or None,
+            # Said also when there are none: within a mission silence means those at its approval.
+            "capabilities": capabilities,
             "login_hint": wishes.login_hint,
             "tenant": wishes.tenant,
             "domain_hint": wishes.domain_hint,

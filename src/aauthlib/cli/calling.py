@@ -78,7 +78,7 @@ def in_mission(
         raise MissionTerminated("This mission has ended, so nothing more is done in it.", reason=kept.ended)
     with open_agent(screen, calling, exchanges) as agent:
         try:
-            return work(agent.missions.resume(kept.mission.blob))
+            return work(agent.missions.resume(kept.mission.blob, capabilities=kept.mission.capabilities))
         except MissionTerminated as error:
             files.ended(kept, error.reason or "terminated")
             raise

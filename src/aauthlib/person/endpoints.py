@@ -39,7 +39,7 @@ from .core import owner_of
 from .earlier import StillGranted, decided_earlier, keep_decision, refuse_stale
 from .federating import StillWaiting
 from .mission_answers import answer_of
-from .mission_lookup import capped, mission_of_request, refuse_ended_mission
+from .mission_lookup import capped, declared, mission_of_request, refuse_ended_mission
 from .opening import Opening
 from .relay_answers import follow_own_page, relay_response
 from .resource_tokens import verify_resource_token
@@ -69,6 +69,7 @@ class TokenEndpoints(Opening, Clarifying):
         except InvalidIdentifier as error:
             raise InvalidRequest(f"resource is not a resource's identifier. {error.detail}") from error
         mission = await mission_of_request(self, body.mission_s256, agent, upstream)
+        own_mission = mission if upstream is None else None
         prompt = _prompt(body)
         subagent = await self.subagent_of(body, agent)
         self.resources_named.count(owner_of(agent), resource)
@@ -81,7 +82,7 @@ class TokenEndpoints(Opening, Clarifying):
             subagent=subagent.sub if subagent else None,
             subagent_jti=subagent.jti if subagent else None,
             upstream=upstream.asked() if upstream else None,
-            capabilities=_capabilities(body),
+            capabilities=_capabilities(await declared(self, body.capabilities, own_mission)),
             mission_s256=mission.s256 if mission else None,
             **_shown(body, prompt),
         )
@@ -102,7 +103,7 @@ class TokenEndpoints(Opening, Clarifying):
                 response = await self._deliver_otherwise(earlier, asked, person_id, agent, subagent)
                 if response is not None:
                     return response
-        return await self.ask_person(asked, body, prompt, agent, subagent)
+        return await self.ask_person(asked, prompt, agent, subagent)
 
     async def auth_token(self, request: Request) -> Response:
         """POST to `auth_token_endpoint` (#ps-token-endpoint): `200` with an auth token, or `202`.
@@ -123,6 +124,9 @@ class TokenEndpoints(Opening, Clarifying):
         if access_server is not None and not own:
             await self.check_step_up(presented, access_server)
         interaction = resource_token.interaction
+        able = body.capabilities
+        if able is None and upstream is None and resource_token.mission_s256 is not None:
+            able = await self.store.capabilities_at_approval(resource_token.mission_s256)
         asked = Asked(
             kind=AUTH_TOKEN,
             agent=AskedAgent(iss=agent.iss, sub=agent.sub, jti=agent.jti),
@@ -142,7 +146,7 @@ class TokenEndpoints(Opening, Clarifying):
             tenant=presented.tenant,
             mission_s256=resource_token.mission_s256,
             upstream=upstream.asked() if upstream else None,
-            capabilities=_capabilities(body),
+            capabilities=_capabilities(able),
             interaction=AskedInteraction(url=interaction.url, code=interaction.code, flow=self.random_id())
             if interaction
             else None,
@@ -169,7 +173,7 @@ class TokenEndpoints(Opening, Clarifying):
                 response = await self._deliver_otherwise(earlier, asked, person_id, agent, subagent)
                 if response is not None:
                     return response
-            return await self.ask_person(asked, body, prompt, agent, subagent)
+            return await self.ask_person(asked, prompt, agent, subagent)
         tokens = {
             "resource_token": body.resource_token,
             "agent_token": agent.raw,
@@ -188,7 +192,7 @@ class TokenEndpoints(Opening, Clarifying):
             if await self._grant_otherwise(opened, asked, person_id, earlier):
                 pending_id = opened.url.rpartition("/")[2]
                 return await self._poll(pending_id, asked.owner, key=agent.cnf, wait_s=0, at_server_s=wait_s)
-        opened = await self.open_for_person(asked, body, prompt, agent, subagent)
+        opened = await self.open_for_person(asked, prompt, agent, subagent)
         await self.start_federation(opened.pending.digest, asked, tokens, resource_token.exp)
         return self.pending.accepted(opened)
 
@@ -329,8 +333,8 @@ class TokenEndpoints(Opening, Clarifying):
         return self.mint.auth_token(asked, person_id, scopes=tuple(scopes), profile=profile)
 
 
-def _capabilities(body: RequestContext) -> tuple[str, ...]:
-    return tuple(value for value in _CAPABILITIES if value in (body.capabilities or ()))
+def _capabilities(able: list[str] | None) -> tuple[str, ...]:
+    return tuple(value for value in _CAPABILITIES if value in (able or ()))
 
 
 def _earliest(*tokens: Token | None) -> float:

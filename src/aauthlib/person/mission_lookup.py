@@ -16,7 +16,7 @@ from .asked import Asked
 from .core import PersonServerCore, owner_of
 from .upstream import Upstream
 
-__all__ = ["active_mission_of", "capped", "mission_of_request", "refuse_ended_mission"]
+__all__ = ["active_mission_of", "capped", "declared", "mission_of_request", "refuse_ended_mission"]
 
 _log = logging.getLogger("aauthlib.person")
 
@@ -62,6 +62,18 @@ async def mission_of_request(
         return await active_mission_of(server, s256, agent)
     except MissionNotFound as error:
         raise InvalidRequest("mission_s256 names no mission of this agent.") from error
+
+
+async def declared(
+    server: PersonServerCore, capabilities: list[str] | None, mission: Mission | None
+) -> list[str] | None:
+    """What the agent can do: as the request says, else as it said when its mission was approved (#auth-token-request).
+
+    `None` where neither says it.
+    """
+    if capabilities is not None or mission is None:
+        return capabilities
+    return await server.store.capabilities_at_approval(mission.s256)
 
 
 def capped(not_after: float, mission: Mission | None) -> float:

@@ -17,7 +17,7 @@ from ..store.person_mission_records import Mission
 from ..tokens import AgentToken
 from .asked import MISSION, MISSION_COMPLETION, MISSION_UPDATE, Asked, AskedAgent
 from .core import owner_of
-from .mission_lookup import active_mission_of, capped
+from .mission_lookup import active_mission_of, capped, declared
 from .opening import Opening
 from .ruling import way_of
 
@@ -62,10 +62,9 @@ class MissionEndpoint(Opening):
         body = decode_request(MissionRequest, request)
         kind, text = _wanted(body)
         mission = await active_mission_of(self, mission_s256, agent)
-        asked = Asked(
-            kind=kind, text=text, mission_s256=mission.s256, **about(agent, mission, capabilities=body.capabilities)
-        )
-        return await self.ask_about(asked, agent, body.capabilities)
+        able = await declared(self, body.capabilities, mission)
+        asked = Asked(kind=kind, text=text, mission_s256=mission.s256, **about(agent, mission, capabilities=able))
+        return await self.ask_about(asked, agent, able)
 
     async def ask_about(self, asked: Asked, agent: AgentToken, capabilities: list[str] | None) -> Response:
         """Ask the person about a mission or a permission. Raises `UserUnreachable` or `RateLimited`.

@@ -122,19 +122,17 @@ class Opening(Federating):
     async def ask_person(
         self,
         asked: Asked,
-        body: RequestContext,
         prompt: frozenset[str],
         agent: AgentToken,
         subagent: AgentToken | None,
     ) -> Response:
         """Open a pending request for the person, and answer it. Raises `UserUnreachable` or `RateLimited`."""
         # Not held, whatever `Prefer: wait` says: only with the code in this response can the person come.
-        return self.pending.accepted(await self.open_for_person(asked, body, prompt, agent, subagent))
+        return self.pending.accepted(await self.open_for_person(asked, prompt, agent, subagent))
 
     async def open_for_person(
         self,
         asked: Asked,
-        body: RequestContext,
         prompt: frozenset[str],
         agent: AgentToken,
         subagent: AgentToken | None,
@@ -142,7 +140,7 @@ class Opening(Federating):
         if "none" in prompt:
             raise UserUnreachable("The person must be asked, and the request says not to (prompt=none).")
         requirement = INTERACTION
-        if "interaction" not in (body.capabilities or ()):
+        if INTERACTION not in asked.capabilities:
             person_id, _ = await self.standing_of(asked)
             if person_id is None or not await self.store.reaches(person_id):
                 raise UserUnreachable(

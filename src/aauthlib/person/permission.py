@@ -16,7 +16,7 @@ from ..messages.missions import AuditRequest, PermissionRequest
 from ..store.person_mission_records import LogEntry, Mission
 from .asked import PERMISSION, Asked, AskedPermission
 from .core import owner_of
-from .mission_lookup import active_mission_of
+from .mission_lookup import active_mission_of, declared
 from .missions import MissionEndpoint, about
 from .ruling import way_of
 
@@ -37,17 +37,18 @@ class PermissionEndpoint(MissionEndpoint):
         body = decode_request(PermissionRequest, request)
         body.check()
         mission = await active_mission_of(self, body.mission_s256, agent) if body.mission_s256 is not None else None
+        able = await declared(self, body.capabilities, mission)
         asked = Asked(
             kind=PERMISSION,
             permission=AskedPermission(action=body.action, description=body.description, parameters=body.parameters),
             mission_s256=mission.s256 if mission else None,
-            **about(agent, mission, capabilities=body.capabilities),
+            **about(agent, mission, capabilities=able),
         )
         standing = await self.store.standing(
             agent.identity, resource="", mission=mission.s256 if mission is not None else None
         )
         if standing.binding is None:
-            return await self.ask_about(asked, agent, body.capabilities)
+            return await self.ask_about(asked, agent, able)
         approved = mission is not None and (
             any(tool.name == body.action for tool in mission.terms().approved_tools) or body.action in standing.consents
         )
@@ -60,7 +61,7 @@ class PermissionEndpoint(MissionEndpoint):
             return self.pending.accepted(await self.open_for_approvers(asked, way.approval, agent, None))
         if way.through:
             return await self._answer(mission, body, {"permission": "granted"})
-        return await self.ask_about(asked, agent, body.capabilities)
+        return await self.ask_about(asked, agent, able)
 
     async def _answer(self, mission: Mission | None, body: PermissionRequest, answer: dict[str, str]) -> Response:
         """Answer at once, with an entry in the mission's log."""

@@ -6,6 +6,8 @@ says what came of it. For a page of this server's own, the answer is when its re
 
 from __future__ import annotations
 
+import msgspec
+
 from ..deferred.pending import Pending
 from ..errors import InteractionUnavailable, InvalidCode, InvalidRequest, UserUnreachable
 from ..http import Request, Response
@@ -19,7 +21,7 @@ from ..tokens import AgentToken
 from .admission import admit
 from .asked import QUESTION, Asked, AskedRelay
 from .core import owner_of
-from .mission_lookup import active_mission_of
+from .mission_lookup import active_mission_of, declared
 from .missions import about
 from .permission import PermissionEndpoint
 
@@ -42,6 +44,7 @@ class InteractionEndpoint(PermissionEndpoint):
         body = decode_request(InteractionRequest, request)
         body.check(lambda url: endpoint_url(url, dev=self.dev, what="The interaction URL"))
         mission = await active_mission_of(self, body.mission_s256, agent) if body.mission_s256 is not None else None
+        body = msgspec.structs.replace(body, capabilities=await declared(self, body.capabilities, mission))
         if body.type == QUESTION_TYPE:
             return await self._question(body, agent, mission)
         return await self._relay(body, agent, mission)

@@ -103,6 +103,20 @@ class SQLMissions:
             rows = (await connection.execute(query)).all()
         return [log_entry(row) for row in reversed(rows)]
 
+    async def capabilities_at_approval(self, s256: str) -> list[str] | None:
+        """What the agent said it can do when it proposed the mission, with which its log begins; `None`: nothing."""
+        query = (
+            select(mission_log)
+            .join(missions, missions.c.key == mission_log.c.mission)
+            .where(missions.c.s256 == s256, mission_log.c.kind == "proposal")
+            .order_by(mission_log.c.number)
+            .limit(1)
+        )
+        async with self.database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        said = log_entry(row).content.get("capabilities") if row is not None else None
+        return [str(value) for value in said] if isinstance(said, list) else None
+
     # ------------------------------------------------------------------ the agent writes
 
     async def append_to_log(self, mission: Mission, entry: LogEntry) -> None:
