@@ -313,6 +313,7 @@ class TestTheFlow:
 
         class Broken:
             version = "broken"
+            groups: frozenset[str] = frozenset()
 
             async def look(self) -> str:
                 return self.version

@@ -24,6 +24,8 @@ class ApprovalLine:
 
     id: str
     kind: str
+    subject: str
+    """The display name of the person whose agent asks; empty for somebody who is gone."""
     agent_iss: str
     agent_sub: str
     resource: str
@@ -38,9 +40,10 @@ class ApprovalLine:
     decided_at: float | None
 
     @classmethod
-    def of(cls, approval: Approval, asked: Asked) -> ApprovalLine:
+    def of(cls, approval: Approval, asked: Asked, subject: str) -> ApprovalLine:
         return cls(
             id=approval.id,
+            subject=subject,
             kind=asked.kind,
             agent_iss=asked.agent.iss,
             agent_sub=asked.agent.sub,

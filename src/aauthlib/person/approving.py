@@ -69,16 +69,12 @@ class ApprovalDesk(PersonServerCore):
         to_decide = await self.store.approvals_to_decide(person_id, now=now)
         own = await self.store.approvals_of(person_id)
         decided = await self.store.approvals_decided(person_id)
-        return Inbox(
-            *(
-                tuple([ApprovalLine.of(each, Asked.of(each.request)) for each in found])
-                for found in (to_decide, own, decided)
-            )
-        )
+        names = await self.store.names_of({each.person_id for each in (*to_decide, *own, *decided)})
 
-    async def approvals_waiting_for(self, person_id: str) -> int:
-        """How many approvals this person is asked for."""
-        return len(await self.store.approvals_to_decide(person_id, now=self.clock()))
+        def lines(found: list[Approval]) -> tuple[ApprovalLine, ...]:
+            return tuple(ApprovalLine.of(each, Asked.of(each.request), names.get(each.person_id, "")) for each in found)
+
+        return Inbox(lines(to_decide), lines(own), lines(decided))
 
     async def approval(self, id_: str, *, person_id: str) -> ApprovalView:
         """Everything the page shows about one.
@@ -171,7 +167,7 @@ class ApprovalDesk(PersonServerCore):
                 mission = None
         known = asked.kind in TOKENS and await self.store.knows_resource(approval.person_id, asked.resource)
         return ApprovalView(
-            line=ApprovalLine.of(approval, asked),
+            line=ApprovalLine.of(approval, asked, standing.subject),
             standing=standing,
             agent=AgentFace(
                 iss=asked.agent.iss,

@@ -17,6 +17,7 @@ from ..accounts.sessions import single_line
 from ..base64url import b64url_encode
 from ..effects import Clock
 from ..errors import AAuthError, NotFound, RateLimited
+from ..store.approval_records import ADMINISTRATORS
 from ..store.organisation_records import (
     ADMINISTRATOR,
     MEMBER,
@@ -37,6 +38,8 @@ __all__ = [
     "ADMINISTRATOR",
     "MEMBER",
     "AlreadyMember",
+    "Group",
+    "GroupsView",
     "Invitation",
     "LastAdministrator",
     "Member",
@@ -73,6 +76,28 @@ class OrganisationView:
     invitations: list[Invitation]
     waiting: int = field(default=0)
     """Requests that wait for one of its people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of an organisation's people. People are identifier and name."""
+
+    name: str
+    members: list[tuple[str, str]]
+    others: list[tuple[str, str]]
+    """Of the organisation, and not in it."""
+    named: bool = True
+    """The policy names it now."""
+    fixed: bool = False
+    """Who is in it follows from something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupsView:
+    """What administrators see of their organisation's groups."""
+
+    organisation: Organisation
+    groups: list[Group]
 
 
 class Organisations:
@@ -172,6 +197,35 @@ class Organisations:
         """Raises `NotAdministrator` or `NotFound`."""
         organisation = await self._administered(by)
         await self.store.withdraw_invitation(organisation.tenant, digest)
+
+    # ------------------------------------------------------------------ groups
+
+    async def groups(self, by: str) -> GroupsView:
+        """The groups that the policy names, and those that have people in them. Raises `NotAdministrator`."""
+        organisation = await self._administered(by)
+        kept = await self.store.groups(organisation.tenant)
+        members = await self.store.members(organisation.tenant, now=self._clock())
+        kept[ADMINISTRATORS] = [(each.person_id, each.display_name) for each in members if each.is_administrator]
+        everybody = [(each.person_id, each.display_name) for each in members]
+        named = self._server.rules.groups
+        found = []
+        for name in sorted({*named, *kept} if ADMINISTRATORS in named else {*named, *kept} - {ADMINISTRATORS}):
+            inside = kept.get(name, [])
+            others = [each for each in everybody if each not in inside]
+            found.append(Group(name, inside, others, named=name in named, fixed=name == ADMINISTRATORS))
+        return GroupsView(organisation, found)
+
+    async def add_to_group(self, by: str, person_id: str, group: str) -> None:
+        """Raises `NotAdministrator`, or `NotFound` for anybody of another organisation and a group nobody named."""
+        organisation = await self._administered(by)
+        if group not in self._server.rules.groups or group == ADMINISTRATORS:
+            raise NotFound("The policy names no such group.")
+        await self.store.add_to_group(organisation.tenant, person_id, group, by=by, now=self._clock())
+
+    async def remove_from_group(self, by: str, person_id: str, group: str) -> None:
+        """Raises `NotAdministrator`, or `NotFound` for anybody of another organisation."""
+        organisation = await self._administered(by)
+        await self.store.remove_from_group(organisation.tenant, person_id, group, by=by, now=self._clock())
 
     async def _administered(self, by: str) -> Organisation:
         member = await self.membership(by)

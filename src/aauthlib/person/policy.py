@@ -122,6 +122,10 @@ class PersonPolicy(Protocol):
     def version(self) -> str:
         """Names what decides now, for the log."""
 
+    @property
+    def groups(self) -> frozenset[str]:
+        """Every group it may ask, to be filled by the organisations' administrators."""
+
     async def look(self) -> str:
         """Take over what has changed, and return the version that decides now."""
 
@@ -133,6 +137,7 @@ class AskPerson:
     """The policy of a server that has none: everything is the person's to decide."""
 
     version = ""
+    groups: frozenset[str] = frozenset()
 
     async def look(self) -> str:
         return self.version

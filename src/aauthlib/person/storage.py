@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..deferred.machine import Event
@@ -140,6 +140,7 @@ class PersonStore(PendingStore, Protocol):
 
     # Policy and approvers
     async def known_as(self, person_id: str) -> tuple[str | None, str | None]: ...
+    async def names_of(self, people: Collection[str]) -> dict[str, str]: ...
     async def note(self, record: AuditRecord) -> None: ...
     async def approval(self, id_: str) -> NamedApproval: ...
     async def approval_for(self, key: str, *, now: float) -> NamedApproval | None: ...

@@ -6,6 +6,7 @@ decides twice is a constraint of the database and not a look beforehand.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import func, or_, select
@@ -139,6 +140,13 @@ class SQLApprovals:
         query = select(account_table.c.username).where(account_table.c.person_id == person_id)
         async with self.database.transaction() as connection:
             return await tenant_of(connection, person_id), await connection.scalar(query)
+
+    async def names_of(self, people: Collection[str]) -> dict[str, str]:
+        """Display names of accounts, by person."""
+        columns = (account_table.c.person_id, account_table.c.display_name)
+        async with self.database.transaction() as connection:
+            rows = await connection.execute(select(*columns).where(account_table.c.person_id.in_(people)))
+            return {row.person_id: row.display_name for row in rows}
 
     async def note(self, record: AuditRecord) -> None:
         """Put something into the log that changes nothing else."""

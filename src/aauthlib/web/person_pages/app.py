@@ -20,7 +20,7 @@ from ..account_pages import ACCOUNT_PAGES, PageRoutes
 from ..account_pages.routing import ErrorPage
 from ..account_pages.site import SETUP_TRIES, SETUP_WINDOW_S
 from ..pages import Pages
-from . import data, deciding, home, joining, missions, organisation, providing
+from . import approvals, data, deciding, groups, home, joining, missions, organisation, providing
 from .visit import Site, Visit, open_visit
 
 __all__ = ["person_page_routes"]
@@ -109,7 +109,14 @@ def person_page_routes(
         page("/data", get=data.show_data),
         page("/data/export", post=data.export),
         page("/data/delete", post=data.delete),
+        page("/approvals", get=approvals.show_inbox),
+        page("/approvals/away", post=approvals.go_away),
+        page("/approvals/back", post=approvals.come_back),
+        page("/approvals/{id}", get=approvals.show, post=approvals.decide),
         page("/organisation", get=organisation.show_organisation),
+        page("/organisation/groups", get=groups.show_groups),
+        page("/organisation/groups/add", post=groups.add),
+        page("/organisation/groups/remove", post=groups.remove),
         page("/organisation/role", post=organisation.set_role),
         page("/organisation/remove", post=organisation.remove),
         page("/organisation/disconnect", post=organisation.disconnect),

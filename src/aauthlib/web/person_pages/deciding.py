@@ -12,7 +12,9 @@ from ...deferred.machine import State
 from ...errors import Expired, Gone, InvalidRequest
 from ...person.consent import ConsentView, NotWaiting, RequestChanged, ResourceInteractionFirst, TooManyQuestions
 from ...person.mission_views import MissionRequestView
+from ...person.ruling import PolicyRefuses
 from ..account_pages import arriving
+from .approvals import step_words
 from .faces import serving, sharing
 from .missions import decide_mission, ending_of, mission_request, relay_on
 from .visit import Visit
@@ -67,6 +69,8 @@ async def show_request(visit: Visit) -> Response:
     if isinstance(view, MissionRequestView):
         if view.hosted is not None:
             return visit.redirect(f"/requests/{view.hosted}")
+        if view.waiting and view.approval is not None:
+            return visit.redirect(f"/approvals/{view.approval}")
         relayed = view.kind in ("interaction", "payment")
         if view.waiting:
             if relayed:
@@ -77,6 +81,8 @@ async def show_request(visit: Visit) -> Response:
         return visit.page("ended.html", ending=ending_of(view, ENDINGS), view=view)
     if not view.waiting:
         return _ended(visit, view)
+    if view.approval is not None:
+        return visit.redirect(f"/approvals/{view.approval}")
     if _must_sign_in_again(visit, view):
         return visit.redirect(f"/sign-in?again=1&next=/requests/{view.digest}")
     return _consent_page(visit, view)
@@ -118,6 +124,7 @@ def _consent_page(
         view=view,
         error=error,
         typed=typed,
+        step_words=step_words,
         ticked=visit.form.get_all("scope") if submitted else asked,
         remember=visit.form.get("remember") == "yes" if submitted else True,
         sharing=sharing(view),
@@ -142,7 +149,7 @@ async def decide(visit: Visit) -> Response:
         return visit.redirect(f"/sign-in?again=1&next={here}")
     try:
         if decision == "deny":
-            callback = await server.deny(view.digest, person_id=person_id)
+            callback = await server.deny(view.digest, person_id=person_id, origin=visit.origin)
         elif decision == "approve":
             asked = {line.value for line in view.scopes}
             # An access server decides about the whole request, so the page offers no part of it.
@@ -156,6 +163,7 @@ async def decide(visit: Visit) -> Response:
                 scope=ticked if asked else None,
                 remember=visit.form.get("remember") == "yes",
                 version=visit.form.get("version")[:64],
+                origin=visit.origin,
             )
         else:
             return _consent_page(visit, view, status=400, error="Choose “Allow” or “Don’t allow”.")
@@ -164,6 +172,8 @@ async def decide(visit: Visit) -> Response:
         changed = await _view(visit)
         assert isinstance(changed, ConsentView)  # An update changes what is asked, not the kind of it.
         return _consent_page(visit, changed, status=409, error=error, anew=True)
+    except PolicyRefuses as refused:
+        return _consent_page(visit, view, status=403, error=f"The policy of this server refuses this. {refused.detail}")
     except (NotWaiting, Expired):
         return visit.redirect((await _view(visit)).callback or here)
     except ResourceInteractionFirst:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from ..pages import PageError
+from .approvals import step_words
 from .faces import agent_cards, places_told, service_cards
 from .visit import Visit
 
@@ -21,8 +22,11 @@ async def show_home(visit: Visit) -> Response:
     """GET /."""
     server, person_id = visit.site.server, visit.person.person_id
     grants = await server.grants(person_id)
+    inbox = await server.inbox(person_id) if visit.site.asks_approvers else None
     return visit.page(
         "home.html",
+        inbox=inbox,
+        step_words=step_words,
         saved=_SAVED.get(visit.request.query_params.get("saved", "")),
         waiting=await server.pending_for(person_id),
         untold=await server.untold(person_id),

@@ -17,7 +17,9 @@ from ...errors import Expired, InvalidRequest, MissionTerminated
 from ...messages.missions import MAX_MARKDOWN
 from ...person.consent import NotWaiting
 from ...person.mission_views import MissionRequestView
+from ...person.ruling import PolicyRefuses
 from ...store.person_mission_records import LogEntry
+from .approvals import step_words
 from .faces import places_told
 from .visit import Visit
 
@@ -99,6 +101,7 @@ def mission_request(
         view=view,
         error=error,
         typed=typed,
+        step_words=step_words,
         terms=TERMS,
         max_text=MAX_MARKDOWN,
         ticked_tools=form.get_all("tool") if submitted else tools,
@@ -125,7 +128,7 @@ async def decide_mission(visit: Visit, view: MissionRequestView) -> Response:
         return mission_request(visit, view, status=400, error="Choose one of the two buttons.")
     try:
         if decision == "approve" and view.kind in ("interaction", "payment"):
-            await server.answer_request(view.digest, person_id=person_id, yes=True)
+            await server.answer_request(view.digest, person_id=person_id, yes=True, origin=visit.origin)
             return relay_on(visit, view, now=True)
         if view.kind == "permission":
             callback = await server.answer_request(
@@ -134,9 +137,10 @@ async def decide_mission(visit: Visit, view: MissionRequestView) -> Response:
                 yes=decision == "approve",
                 reason=form.get("reason").strip() or None,
                 remember=form.get("remember") == "yes",
+                origin=visit.origin,
             )
         elif decision == "deny":
-            callback = await server.deny(view.digest, person_id=person_id)
+            callback = await server.deny(view.digest, person_id=person_id, origin=visit.origin)
         elif view.kind == "mission":
             # A browser sends line ends of its own; the text is the agent's where only those differ.
             text = form.get("description").replace("\r\n", "\n")
@@ -149,6 +153,7 @@ async def decide_mission(visit: Visit, view: MissionRequestView) -> Response:
                 resources=form.get_all("resource"),
                 lifetime=form.get("term"),
                 replaces=form.get("replaces") or None,
+                origin=visit.origin,
             )
         else:
             callback = await server.answer_request(
@@ -156,9 +161,13 @@ async def decide_mission(visit: Visit, view: MissionRequestView) -> Response:
                 person_id=person_id,
                 yes=True,
                 answer=form.get("answer").replace("\r\n", "\n").strip() or None,
+                origin=visit.origin,
             )
     except (NotWaiting, Expired):
         return visit.redirect(here)
+    except PolicyRefuses as refused:
+        error = f"The policy of this server refuses this. {refused.detail}"
+        return mission_request(visit, view, status=403, error=error)
     except MissionTerminated:
         return mission_request(visit, view, status=409, error="That mission has ended meanwhile.")
     except InvalidRequest as error:
@@ -250,7 +259,20 @@ _ASKS = {
     "payment": "wanted you to look at a payment",
     "question": "had a question",
 }
-_RESULTS = {"granted": "You allowed it", "deny": "You declined", "abandon": "You left it undecided"}
+_RESULTS = {
+    "granted": "You allowed it",
+    "agreed": "You agreed, and others were asked",
+    "deny": "You declined",
+    "abandon": "You left it undecided",
+}
+#: Where a policy had others decide.
+_RESULTS_OF_OTHERS = {
+    "granted": "Approved by those the policy asks",
+    "denied": "Declined by an approver",
+    "refused": "Declined by an approver",
+    "expired": "Nobody approved in time",
+    "withdrawn": "The request was taken back",
+}
 
 
 def event_of(entry: LogEntry) -> Event:
@@ -259,6 +281,8 @@ def event_of(entry: LogEntry) -> Event:
     facts = [(name, str(content[key])) for key, name in _FACTS if content.get(key) and isinstance(content[key], str)]
     make = _EVENTS.get(entry.kind)
     title, words, data = make(content) if make is not None else (entry.kind, "", {})
+    if entry.kind == "decision" and entry.actor == "server":
+        title = _RESULTS_OF_OTHERS.get(content.get("result", ""), title)
     return Event(at=entry.at, claimed=entry.actor == "agent", title=title, words=words, data=data, facts=facts)
 
 

@@ -12,21 +12,25 @@ from starlette.responses import Response
 
 from ...access.people import People
 from ...accounts import Account
+from ...accounts.networks import place_of
 from ...notifying import Notifier
 from ...person.consent import Hints
 from ...person.openid_sign_in import OpenIDSignIn
 from ...person.organisations import Member, Organisations
+from ...person.policy import AskPerson
 from ...person.server import PersonServer
 from ...store.access_people_records import PERSON, AccessPerson
+from ...store.approval_records import Origin
 from .. import account_pages
 from ..access_pages import ACCESS_BASE
 from ..account_pages import AccountSite, OtherWay, WaysIn
+from ..account_pages.browsers import browser_name
 from ..account_pages.visit import open_visit as open_account_visit
 
 __all__ = ["Handler", "Site", "Visit", "keep_profile", "open_visit"]
 
 _PAGES = re.compile(
-    r"/(?:security|notifications|organisation|data|join/[A-Za-z0-9_-]{43}|requests/[0-9a-f]{64}"
+    r"/(?:security|notifications|organisation(?:/groups)?|approvals(?:/[0-9a-f]{64})?|data|join/[A-Za-z0-9_-]{43}|requests/[0-9a-f]{64}"
     r"|interaction-callback/[A-Za-z0-9_-]{1,128}(?:\?error=[a-z_]{1,64})?)?\Z"
 )
 #: A longer list of organisations would say more about a server's customers than a sign-in page should.
@@ -50,6 +54,11 @@ class Site(AccountSite):
     notifier: Notifier
     access_people: People | None = None
     """Of the access server that this server is too."""
+
+    @property
+    def asks_approvers(self) -> bool:
+        """Whether there is a policy that could ask others than the person."""
+        return not isinstance(self.server.rules, AskPerson)
 
     def is_page(self, target: str) -> bool:
         return bool(_PAGES.match(target))
@@ -93,7 +102,21 @@ class Visit(account_pages.Visit[Site]):
     def frame(self) -> dict[str, object]:
         # Named, since a class with slots is made anew and `super()` would not find it.
         decides = self.access_role is not None and self.access_role.role != PERSON
-        return {**account_pages.Visit.frame(self), "member": self.member, "access": ACCESS_BASE if decides else None}
+        return {
+            **account_pages.Visit.frame(self),
+            "member": self.member,
+            "access": ACCESS_BASE if decides else None,
+            "approvals": self.site.asks_approvers,
+        }
+
+    @property
+    def origin(self) -> Origin:
+        """From where a decision is made, for the log: the network, never the address."""
+        return Origin(
+            network=place_of(self.address),
+            browser=browser_name(self.request.headers.get("user-agent", "")),
+            method=self.session.method if self.session is not None else "",
+        )
 
     async def security_context(self) -> dict[str, object]:
         """The person's links to the provider of their organisation."""
