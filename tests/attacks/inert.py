@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 #: Text that tries everything at once. Each use of it is marked, so that it is known to have been on the page.
 HOSTILE = (
     "{mark}\"'><script>alert(1)</script><img src=x onerror=alert(1)><b onmouseover=alert(1) style=color:red>"
-    "[link](javascript:alert(1)) ![](https://evil.example/x.png) <https://evil.example> {{{{7*7}}}} "
+    "[link](javascript:alert(1)) ![](https://evil.example/x.png) <https://evil.example> {{{{7*191919}}}} "
     "</textarea></title></bdi><iframe srcdoc=x></iframe>&lt;\u202e\u2066\u200b\u0085"
 )
 
@@ -72,6 +72,6 @@ def what_acts(page: str, *, elsewhere: frozenset[str] = frozenset()) -> list[str
     reader = _Reader(elsewhere)
     reader.feed(page)
     reader.close()
-    if "49" in page and "7*7" not in page:
+    if "1343433" in page:
         reader.wrong.append("a template ran")
     return reader.wrong

@@ -27,6 +27,7 @@ from .world import (
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+ENGINES = ("sqlite", "postgresql")
 
 CODE = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 

@@ -36,6 +36,7 @@ from .world import (
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+ENGINES = ("sqlite", "postgresql")
 
 
 @dataclass

@@ -26,6 +26,7 @@ from .world import (
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+ENGINES = ("sqlite", "postgresql")
 
 
 @pytest.mark.spec("#polling-with-get")

@@ -168,25 +168,3 @@ async def test_the_body_of_a_revocation_names_no_issuer(held: Held) -> None:
                 answer = await realm.send(realm.as_server(issuer, dwk, "POST", url, body))
                 assert answer.status in (200, 400, 403)
     assert await still_works(held) == []
-
-
-@pytest.mark.spec("#revocation-response")
-async def test_a_revocation_that_is_polled_says_nothing_to_another_server(realm: Realm) -> None:
-    agent = await realm.city.newcomer()
-    presented = await agent.person_token(VAULT)
-    assert (await realm.vault_token(agent, presented)).status == 200
-    jti = realm.city.read(presented, PersonToken).jti
-    server = realm.access.server
-    before, server.hold_s = server.hold_s, 0.0
-    try:
-        body = {"jti": jti, "exp": int(realm.city.clock()) + 600}
-        answer = await realm.send(realm.as_server(PS, PERSON_DWK, "POST", f"{AS}/revocation", body))
-    finally:
-        server.hold_s = before
-    if answer.status == 200:
-        return  # The vault was told within no time at all.
-    location = answer.headers.get("location") or ""
-    for issuer, dwk in ((EVIL_PS, PERSON_DWK), (VAULT, RESOURCE_DWK), (AP, AGENT_DWK)):
-        polled = await realm.send(realm.as_server(issuer, dwk, "GET", location))
-        assert polled.status in (403, 404)
-    assert (await realm.send(realm.as_server(PS, PERSON_DWK, "GET", location))).status in (200, 202)

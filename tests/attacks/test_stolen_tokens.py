@@ -33,6 +33,7 @@ from .world import (
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+ENGINES = ("sqlite", "postgresql")
 
 #: Where each token opens a door.
 DOORS = {AgentToken: "/agent", PersonToken: "/me", AuthToken: "/events"}

@@ -43,6 +43,12 @@ MAX_AUDIT_BYTES = 32_768
 _MAX_PARAMETERS_BYTES = 16_384
 _S256 = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+#: What no page shows and a reader that is no person reads all the same: controls, direction overrides and isolates,
+#: tags, and more than one variation selector in a row. What words and emoji are written with is none of it.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2060-\u206f\ufff9-\ufffb\U000e0000-\U000e00ff]"
+    "|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2}"
+)
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -69,7 +75,9 @@ class MissionProposal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         for tool in self.tools:
             check_name(tool.name, "The name of a tool")
             if len(tool.description) > _MAX_TOOL_DESCRIPTION or not _is_text(tool.description):
-                raise InvalidRequest(f"A tool's description is at most {_MAX_TOOL_DESCRIPTION} characters of text.")
+                raise InvalidRequest(
+                    f"A tool's description is at most {_MAX_TOOL_DESCRIPTION} characters of text that can be seen."
+                )
         for resource in self.resources:
             identifier(resource)
         for what, values in (("tools", [tool.name for tool in self.tools]), ("resources", list(self.resources))):
@@ -139,9 +147,9 @@ def check_s256(value: str) -> str:
 
 
 def check_markdown(text: str, what: str) -> str:
-    """A Markdown text for a person. Raises `InvalidRequest`."""
+    """A Markdown text for a person, who sees all of it. Raises `InvalidRequest`."""
     if not text.strip() or len(text) > MAX_MARKDOWN or not _is_text(text):
-        raise InvalidRequest(f"{what} is Markdown text of 1 to {MAX_MARKDOWN} characters.")
+        raise InvalidRequest(f"{what} is Markdown text of 1 to {MAX_MARKDOWN} characters that can be seen.")
     return text
 
 
@@ -153,7 +161,7 @@ def check_name(text: str, what: str) -> str:
 
 
 def _is_text(text: str) -> bool:
-    return "\0" not in text and _SURROGATE.search(text) is None
+    return _SURROGATE.search(text) is None and _HIDDEN.search(text) is None
 
 
 def s256_of(content: bytes) -> str:
