@@ -281,7 +281,7 @@ async def test_what_is_said_at_an_access_server_stays_text(realm: Realm, house: 
     assert waiting.status == 202
     await bo.look(f"{OFFICE}/")
     [view] = [each for each in await house.office.server.approvals() if each.by == group]
-    await bo.look(f"{OFFICE}/approvals/{view.digest}")
+    await bo.look(f"{OFFICE}/approvals/{view.id}")
     await bo.decide("refuse", reason=hostile("refusal")[:300])
     await ann.look(f"{OFFICE}/")
     assert bo.missing("group", "office-account") == []

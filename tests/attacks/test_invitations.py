@@ -159,15 +159,15 @@ async def test_nobody_chooses_a_username_to_approve_what_is_anothers_to_approve(
     await mallory.visit(f"{OFFICE}/")
     assert "Review" not in mallory.text
     [view] = [each for each in await house.office.server.approvals() if each.by == "legal"]
-    page = await exactly(mallory, "GET", f"{OFFICE}/approvals/{view.digest}")
+    page = await exactly(mallory, "GET", f"{OFFICE}/approvals/{view.id}")
     assert page.status_code == 403
     csrf = dict(mallory.form_with("csrf").fields)["csrf"]
-    form = {"csrf": csrf, "step": str(view.step), "decision": "approve"}
-    answer = await exactly(mallory, "POST", f"{OFFICE}/approvals/{view.digest}", form, origin=OFFICE)
+    form = {"csrf": csrf, "round": str(view.round), "decision": "approve"}
+    answer = await exactly(mallory, "POST", f"{OFFICE}/approvals/{view.id}", form, origin=OFFICE)
     assert answer.status_code == 403
     # Whoever an administrator named for it gives it.
     lee = await house.join(await house.invite_to_office("approver", ("legal",)), "lee")
-    await lee.visit(f"{OFFICE}/approvals/{view.digest}")
+    await lee.visit(f"{OFFICE}/approvals/{view.id}")
     await lee.submit(lee.form_with("decision"), {}, button=("decision", "approve"))
     assert lee.status == 200
 
