@@ -21,6 +21,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parent))
 
 import core
+import exchanges
 import four_party
 import memory
 import peers
@@ -28,6 +29,7 @@ import policies
 import revocations
 import served
 import three_party
+import waiters
 from rounds import ROUNDS, Rates, measure
 from world import World
 
@@ -127,6 +129,7 @@ class Chosen:
 
     rounds: int
     callers: int
+    agents: int
     postgres: str | None
 
 
@@ -170,6 +173,18 @@ def four(console: Console, chosen: Chosen) -> dict[str, Any]:
     return found
 
 
+def waiting(console: Console, chosen: Chosen) -> dict[str, Any]:
+    found = waiters.figures(chosen.postgres, agents=chosen.agents)
+    console.print(waiters.describe(found))
+    return found
+
+
+def exchanging(console: Console, chosen: Chosen) -> dict[str, Any]:
+    found = exchanges.figures(chosen.postgres, rounds=chosen.rounds)
+    console.print(exchanges.describe(found))
+    return found
+
+
 def decisions(console: Console, chosen: Chosen) -> dict[str, Any]:
     found = policies.figures(rounds=chosen.rounds)
     console.print(policies.describe(found))
@@ -194,6 +209,8 @@ PARTS: dict[str, Part] = {
     "three_party": three,
     "four_party": four,
     "policies": decisions,
+    "waiters": waiting,
+    "exchanges": exchanging,
     "access_cascade": cascade("access_server"),
     "person_cascade": cascade("person_server"),
 }
@@ -205,13 +222,16 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=ROUNDS, help="rounds that count, at least 5 for results.json")
     arguments.add_argument("--callers", type=int, default=1_000_000, help="distinct callers of the memory figure")
     arguments.add_argument(
+        "--agents", type=int, default=waiters.AGENTS, help="agents that wait for their person at once"
+    )
+    arguments.add_argument(
         "--postgres",
         default=os.environ.get("AAUTHLIB_TEST_POSTGRES_URL"),
         help="URL of a PostgreSQL server that may be given databases (by default AAUTHLIB_TEST_POSTGRES_URL)",
     )
     arguments.add_argument("--no-write", action="store_true", help="leave bench/results.json as it is")
     said = arguments.parse_args()
-    chosen = Chosen(said.rounds, said.callers, said.postgres)
+    chosen = Chosen(said.rounds, said.callers, said.agents, said.postgres)
 
     console = Console()
     machine = {"cpu": processor(), "cores": os.cpu_count(), "system": platform.platform(terse=True)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,12 @@ import uvicorn
 
 from ..errors import ConfigurationError
 
-__all__ = ["Running", "free_port", "serve_all", "serve_one"]
+__all__ = ["Running", "allow_connections", "free_port", "serve_all", "serve_one"]
 
 _MAX_HEADER_BYTES = 65_536
 _SHUTDOWN_S = 10
+#: Where the system sets no bound.
+_MOST_FILES = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,26 @@ async def _until_started(server: _Server, task: asyncio.Task[None], started: asy
         raise ConfigurationError(f"Port {server.config.port} cannot be listened on; is it in use?")
 
 
+def allow_connections() -> None:
+    """Let this process have as many open files as it may: every agent that waits holds a connection.
+
+    Systems start programs with a soft limit of about a thousand, for the sake of old ones; the hard limit is what the
+    operator set.
+    """
+    try:
+        import resource
+    except ImportError:  # not on Windows, which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 async def serve_one(running: Running, on_started: Callable[[], None]) -> None:
     """Serve one app until it is stopped by a signal; `on_started` is called when it listens."""
+    allow_connections()
     started = asyncio.Event()
     server = _server(running, started, handles_signals=True)
     task = asyncio.create_task(server.serve())

@@ -66,7 +66,7 @@ class SQLBindings:
         self, agent: AgentId, *, resource: str, account: str | None = None, mission: str | None = None
     ) -> Standing:
         """How the agent stands at `resource` with the person it is bound to, in `mission` or outside of any."""
-        async with self.database.transaction() as connection:
+        async with self.database.reading() as connection:
             binding = await binding_of(connection, agent)
             if binding is None:
                 return Standing()
@@ -107,7 +107,7 @@ class SQLBindings:
             or_(consents.c.scope == NAMING, of_account),
             consents.c.mission.is_not_distinct_from(mission),
         )
-        async with self.database.transaction() as connection:
+        async with self.database.reading() as connection:
             return frozenset(row.scope for row in await connection.execute(query))
 
     async def knows_resource(self, person_id: str, resource: str) -> bool:
@@ -195,7 +195,7 @@ class SQLBindings:
 
     async def profile(self, person_id: str) -> dict[str, Any]:
         """The claims the person keeps here for identity scopes."""
-        async with self.database.transaction() as connection:
+        async with self.database.reading() as connection:
             text = await connection.scalar(select(profiles.c.claims).where(profiles.c.person_id == person_id))
         claims: dict[str, Any] = from_json(text)
         return claims

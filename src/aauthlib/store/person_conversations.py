@@ -106,7 +106,7 @@ class SQLConversations:
 
     async def conversation(self, digest: str) -> list[Turn]:
         """Every turn about a request, the oldest first."""
-        async with self.database.transaction() as connection:
+        async with self.database.reading() as connection:
             return await turns_of(connection, digest)
 
     async def ask_agent(self, digest: str, *, person_id: str, turn: Turn, now: float) -> PersonRequest:

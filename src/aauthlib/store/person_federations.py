@@ -104,7 +104,7 @@ class SQLFederations:
 
     async def federation(self, digest: str) -> Federation | None:
         """Where a request stands with its access server; `None` for one that was never to go to one."""
-        async with self.database.transaction() as connection:
+        async with self.database.reading() as connection:
             row = (await connection.execute(select(federations).where(federations.c.digest == digest))).one_or_none()
         if row is None:
             return None
@@ -211,12 +211,12 @@ class SQLFederations:
         where = and_(
             presentations.c.access_server == access_server, presentations.c.aud == aud, presentations.c.sub == sub
         )
-        async with self.database.transaction() as connection:
+        async with self.database.reading() as connection:
             return bool(await connection.scalar(select(func.count()).select_from(presentations).where(where)))
 
     async def federated(self, iss: str, jti: str) -> FederatedToken | None:
         """The record of an access server's auth token that this server handed out."""
-        async with self.database.transaction() as connection:
+        async with self.database.reading() as connection:
             query = select(federated_tokens).where(federated_tokens.c.key == token_key(iss, jti))
             row = (await connection.execute(query)).one_or_none()
         if row is None:

@@ -35,7 +35,7 @@ class SQLLeaving:
 
     async def tenant_of(self, person_id: str) -> str | None:
         """The organisation the person belongs to."""
-        async with self.database.transaction() as connection:
+        async with self.database.reading() as connection:
             found: str | None = await connection.scalar(
                 select(members.c.tenant).where(members.c.person_id == person_id)
             )

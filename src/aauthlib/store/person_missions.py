@@ -67,7 +67,7 @@ class SQLMissions:
     async def mission(self, agent: AgentId, s256: str) -> Mission | None:
         """The agent's mission. One look by one key, whether there is none or it is another agent's."""
         query = select(missions).where(missions.c.key == mission_key(agent, s256))
-        async with self.database.transaction() as connection:
+        async with self.database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         return mission_of(row) if row is not None else None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..deferred.machine import Event, IllegalTransition
@@ -217,6 +217,9 @@ class SQLIssuedTokens:
         Returns whether it is acceptable: `False` when its provider revoked it.
         """
         key = token_key(iss, jti)
+        known = await self._known(key, (iss, sub))
+        if known.revoked or known.seen:
+            return not known.revoked
         async with self.database.transaction() as connection:
             revoked = await connection.scalar(select(func.count()).where(revocations.c.key == key))
             if revoked:
@@ -226,25 +229,34 @@ class SQLIssuedTokens:
 
     async def admit_agent_token(self, *, iss: str, jti: str, sub: str, exp: float, parent: str | None = None) -> bool:
         """Whether an agent token was not revoked by its provider. One of an agent that acts for somebody is kept."""
-        key = token_key(iss, jti)
-        async with self.database.transaction() as connection:
-            if await connection.scalar(select(func.count()).where(revocations.c.key == key)):
-                return False
-            if await binding_of(connection, (iss, sub)) is not None and not await connection.scalar(
-                select(func.count()).where(seen_agent_tokens.c.key == key)
-            ):
-                await insert_once(connection, seen_agent_tokens, key=key, sub=sub, parent=parent, exp=exp)
-        return True
+        known = await self._known(token_key(iss, jti), (iss, sub))
+        if known.bound and not known.seen and not known.revoked:
+            return await self.accept_agent_token(iss=iss, jti=jti, sub=sub, exp=exp, parent=parent)
+        return not known.revoked
+
+    async def _known(self, key: str, agent: AgentId) -> Any:
+        """Of an agent token: `revoked`, `seen`, and whether its agent is `bound`.
+
+        One look that locks nothing: every request takes it, and whoever waits polls again and again.
+        """
+        bound = exists().where(bindings.c.agent_iss == agent[0], bindings.c.agent_sub == agent[1])
+        query = select(
+            exists().where(revocations.c.key == key).label("revoked"),
+            exists().where(seen_agent_tokens.c.key == key).label("seen"),
+            bound.label("bound"),
+        )
+        async with self.database.reading() as connection:
+            return (await connection.execute(query)).one()
 
     async def is_revoked(self, iss: str, jti: str) -> bool:
         """Whether `iss` revoked this token of its own here."""
-        async with self.database.transaction() as connection:
+        async with self.database.reading() as connection:
             query = select(func.count()).where(revocations.c.key == token_key(iss, jti))
             return bool(await connection.scalar(query))
 
     async def issued(self, jti: str) -> IssuedToken | None:
         """The record of a token this server issued."""
-        async with self.database.transaction() as connection:
+        async with self.database.reading() as connection:
             row = (await connection.execute(select(issued_tokens).where(issued_tokens.c.jti == jti))).one_or_none()
         return issued_token(row) if row is not None else None
 
