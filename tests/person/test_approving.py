@@ -26,6 +26,7 @@ from .missions import approved, call, propose
 from .parties import ALICE, CALENDAR, MAIL, Agent, World, approve, arrive, resource_token
 from .test_missions import refusal
 from .test_notifications import Phone
+from .test_upstream import intermediary
 
 pytestmark = pytest.mark.spec("#approval-pending")
 
@@ -323,6 +324,53 @@ class TestTheFlow:
 
         world.server.rules = Broken()
         assert isinstance(await refusal(agent.ask_person_token()), errors.ServerError)
+
+    async def test_deadlines_are_kept_while_the_policy_fails(self, world: World) -> None:
+        agent = await connected(world, BY_FINANCE)
+        answer, _ = await ask_access(agent)
+
+        class Broken:
+            version = "broken"
+            groups: frozenset[str] = frozenset()
+
+            async def look(self) -> str:
+                return self.version
+
+            async def decide(self, facts: Facts) -> Verdict:
+                raise RuntimeError(facts.resource)
+
+        world.server.rules = Broken()
+        await world.server.look_at_approvals()
+        assert (await agent.poll(answer)).status == 202
+        world.clock.now += 86_400
+        agent.renew()
+        await world.server.look_at_approvals()
+        assert await world.server.store.waiting_approvals() == []
+
+    @pytest.mark.spec("#call-chaining")
+    async def test_down_a_chain_the_approvers_of_the_callers_person_decide(self, world: World) -> None:
+        agent = await connected(world, approvers(f'chained = true\nresource = "{MAIL}"', WITHOUT_HER))
+        upstream = await agent.person_token()
+        service = intermediary(world)
+        answer = await service.ask_person_token(MAIL, upstream_token=upstream.raw)
+        assert requirement(answer) == "requirement=approval"
+        approval = await only_approval(world)
+        assert (approval.person_id, approval.root) == (ALICE, agent.identity)
+        for who in (BO, CEM):
+            await vote(world, who, approval=approval)
+        assert (await service.poll(answer)).status == 200
+        again = await service.ask_person_token(MAIL, upstream_token=upstream.raw)
+        assert again.status == 200
+        await world.server.disconnect(ALICE, agent.identity)
+        assert (await world.server.store.approval(approval.id)).state is ApprovalState.WITHDRAWN
+
+    @pytest.mark.spec("#ps-approval-endpoint-auth")
+    async def test_the_persons_own_no_is_logged_with_where_from_and_the_policy_of_the_day(self, world: World) -> None:
+        agent = await connected(world, "version = '3'")
+        digest = await arrive(world, await agent.ask_person_token(MAIL))
+        await world.server.deny(digest, person_id=ALICE, origin=FROM)
+        (said,) = [each for each in await world.server.history(ALICE) if each.action == "deny person_token"]
+        assert said.details == {"policy": world.server.rules.version, **FROM.details()}
 
     async def test_nobody_approves_for_their_own_agent_nor_for_another_organisation(self, world: World) -> None:
         agent = await connected(world, approvers("", WITHOUT_HER, 'groups = ["administrators", "finance"]'))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from ..errors import AAuthError, InvalidRequest, NotFound
+from ..errors import AAuthError, InvalidRequest, NotFound, ServerError
 from ..messages.bodies import PLATFORMS
 from ..store.approval_records import Approval, Away, Ballot, BecauseOf, Course, Origin
 from ..store.person_approvals import Standing
@@ -146,7 +146,13 @@ class ApprovalDesk(PersonServerCore):
         return ruled.because, None if isinstance(ruled.decision, Refuse) else ruled.decision
 
     async def _look(self, approval: Approval) -> None:
-        because, course = await self._ruled(approval)
+        because: BecauseOf
+        course: Course | None
+        try:
+            because, course = await self._ruled(approval)
+        except ServerError:
+            # Deadlines are kept also while the policy fails, and one request it fails on holds up no other.
+            because, course = approval.because, approval.course
         try:
             await self.store.look_at_approval(approval.id, because, course, now=self.clock())
         except NotFound:

@@ -307,7 +307,8 @@ class ConsentDesk(Federating):
     async def _end(
         self, digest: str, person_id: str, event: Event, detail: str, origin: Origin | None = None
     ) -> str | None:
-        because = (origin or Origin()).details()
+        version = self.rules.version
+        because = {**({"policy": version} if version else {}), **(origin or Origin()).details()}
         request = await self.store.refuse(
             digest, person_id=person_id, event=event, detail=detail, because=because, now=self.clock()
         )

@@ -37,8 +37,8 @@ def callback_of(request: PersonRequest) -> str | None:
 def decided_by(decision: Mapping[str, Any]) -> BecauseOf | None:
     """The policy under which a request was decided, where there was one."""
     version = decision.get("policy")
-    if not version:
-        return None
+    if not version or "rule" not in decision:
+        return None  # It was nobody's but the person's to decide.
     return BecauseOf(version=str(version), rule=str(decision.get("rule", "")), approval=decision.get("approval"))
 
 

@@ -20,7 +20,7 @@ from .approval_tables import absences, approval_entries, group_members
 from .organisation_records import ADMINISTRATOR
 from .organisation_tables import members
 
-__all__ = ["asked_of", "belongs", "counting_votes", "seats_of", "tenant_of"]
+__all__ = ["asked_of", "belongs", "counting_votes", "named_as", "seats_of", "tenant_of"]
 
 
 async def tenant_of(connection: AsyncConnection, person_id: str) -> str | None:
@@ -62,6 +62,28 @@ async def seats_of(connection: AsyncConnection, tenant: str | None, step: Step, 
         )
         for row in found
     ]
+
+
+async def named_as(connection: AsyncConnection, person_id: str, *, now: float) -> tuple[frozenset[str], frozenset[str]]:
+    """Usernames and groups by which a step may name this person, or somebody in whose place they decide now.
+
+    For passing over what cannot be theirs; who is asked is said by `seats_of` alone.
+    """
+    instead_of = select(absences.c.person_id).where(
+        absences.c.delegate == person_id, absences.c.since <= now, absences.c.until > now
+    )
+    people = [person_id, *(row.person_id for row in await connection.execute(instead_of))]
+    accounts = (
+        select(account_table.c.username, members.c.role)
+        .outerjoin(members, members.c.person_id == account_table.c.person_id)
+        .where(account_table.c.person_id.in_(people))
+    )
+    rows = (await connection.execute(accounts)).all()
+    inside = select(group_members.c.name).where(group_members.c.person_id.in_(people))
+    groups = {row.name for row in await connection.execute(inside)}
+    if any(row.role == ADMINISTRATOR for row in rows):
+        groups.add(ADMINISTRATORS)
+    return frozenset(row.username for row in rows), frozenset(groups)
 
 
 async def _away(

@@ -29,7 +29,7 @@ from .approval_records import (
     Origin,
     TooManyComments,
 )
-from .approval_roster import asked_of, counting_votes, seats_of, tenant_of
+from .approval_roster import asked_of, counting_votes, named_as, seats_of, tenant_of
 from .approval_rows import VOTES, add_entry, add_vote, approval_of, entries_of, load_approval, spoken_in
 from .approval_states import ApprovalEvent, ApprovalState
 from .approval_tables import approval_entries, approvals
@@ -164,8 +164,10 @@ class SQLApprovals:
         """What this person is asked to decide, what ends first first."""
         async with self.database.transaction() as connection:
             found = []
+            names, groups = await named_as(connection, person_id, now=now)
             for approval in await _of_organisation(connection, await tenant_of(connection, person_id)):
-                if await _seat(connection, approval, person_id, now=now):
+                named = names.intersection(approval.step.people) or groups.intersection(approval.step.groups)
+                if named and await _seat(connection, approval, person_id, now=now):
                     found.append(approval)
             return found
 
