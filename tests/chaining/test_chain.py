@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import httpx2
 import pytest
@@ -136,6 +137,31 @@ async def test_a_caller_that_withdraws_withdraws_what_is_below(parties: Parties)
     invocations = parties.services["a"].invocations
     await parties.until(lambda: not len(invocations))
     assert [q.origin for q, _ in parties.carried if q.method == "DELETE"] == [parties.url["a"], parties.url["person"]]
+
+
+@pytest.mark.spec("#cancel-request", "#interaction-chaining")
+async def test_a_caller_that_hangs_up_before_it_learns_where_to_wait_leaves_nothing_waiting(
+    parties: Parties, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await parties.agent.get(f"{parties.url['a']}/me")).status_code == 200
+    invocations = parties.services["a"].invocations
+    original, needed, gone = invocations.open, asyncio.Event(), asyncio.Event()
+
+    async def late(*arguments: Any) -> Any:
+        needed.set()
+        await gone.wait()
+        return await original(*arguments)
+
+    monkeypatch.setattr(invocations, "open", late)
+    call = asyncio.create_task(parties.agent.get(f"{parties.url['a']}/me", params={"to": "c"}))
+    await needed.wait()
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    await asyncio.sleep(0.05)  # The closed connection is seen by the server.
+    gone.set()
+    await parties.until(lambda: any(q.method == "DELETE" for q, _ in parties.carried))
+    await parties.until(lambda: not len(invocations))
+    assert [q.origin for q, _ in parties.carried if q.method == "DELETE"] == [parties.url["person"]]
 
 
 @pytest.mark.spec("#call-chaining")

@@ -247,6 +247,10 @@ class Invocations:
         if invocation.opened is not None:
             await self._ledger.end(invocation.opened.pending.digest, event, decision, detail)
 
+    async def withdraw(self, invocation: Invocation) -> None:
+        """End it as its caller would (#cancel-request): its task is cancelled, which withdraws what is below."""
+        await self._end(invocation, Event.CANCEL, detail="The caller hung up.")
+
     async def aclose(self) -> None:
         """Stop what is under way, as at the end of the process: downstream it is withdrawn, its callers are told."""
         live = list(self._live.values())

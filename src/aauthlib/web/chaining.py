@@ -39,6 +39,9 @@ _HANDED_ON = ("interaction", "clarification")
 #: What the person's server said, which is also the answer to the caller. Anything else is our own failure.
 _TOLD = (Denied, Abandoned, Expired, Revoked, UserUnreachable, RateLimited, TemporarilyUnavailable)
 
+#: How long a server takes to say that the connection is closed, if it is.
+_HUNG_UP_S = 0.005
+
 _log = logging.getLogger("aauthlib.web")
 
 
@@ -72,6 +75,10 @@ class ChainedApp:
         assert invocation is not None
         self._resource.invocations.attach(invocation, task)
         await call.drain()
+        if await call.is_gone():
+            # Nobody learns the pending URL any more, so nobody could fetch the result, or withdraw.
+            await self._resource.invocations.withdraw(invocation)
+            return
         await send_response(send, call.accepted.result())
 
     def _until_shutdown(self, receive: Receive) -> Receive:
@@ -180,6 +187,16 @@ class _Call:
                     self._complete = not message.get("more_body", False)
                     self._body.append(message)
         self._drained.set()
+
+    async def is_gone(self) -> bool:
+        """Whether the caller has hung up, once its body was read; a server says so at once, or has nothing to say."""
+        receiving = asyncio.ensure_future(self._receive())
+        done, _ = await asyncio.wait({receiving}, timeout=_HUNG_UP_S)
+        if not done:
+            receiving.cancel()
+            await asyncio.wait({receiving})
+            return False
+        return bool(receiving.result()["type"] == "http.disconnect")
 
     async def send(self, message: Message) -> None:
         invocation = self.invocation
