@@ -65,6 +65,27 @@ def rotate_keys(url: Url, at_once: AtOnce = False, role: Role = None) -> None:
     carry_out(screen, lambda: rotate(screen, url, at_once=at_once, role=role))
 
 
+@db.command("new-key")
+def new_key() -> None:
+    """Print a new encryption key, for AAUTHLIB_ENCRYPTION_KEY. Nothing else of it is kept anywhere."""
+    from .encryption import print_new_key
+
+    carry_out(Screen(), print_new_key)
+
+
+@db.command("encrypt")
+def encrypt(url: Url) -> None:
+    """Encrypt private keys and personal data under the first key in AAUTHLIB_ENCRYPTION_KEY.
+
+    Values under another of its keys are encrypted anew. Servers go on meanwhile, if they have the keys; begun again
+    it goes on where it was.
+    """
+    from .encryption import encrypt_database
+
+    screen = Screen()
+    carry_out(screen, lambda: encrypt_database(screen, url))
+
+
 @db.command("check")
 def check(url: Url) -> None:
     """Compare every table with what this version expects."""

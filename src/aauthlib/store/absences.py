@@ -102,7 +102,8 @@ class SQLAbsences:
                 select(account_table.c.person_id, account_table.c.display_name)
                 .outerjoin(members, members.c.person_id == account_table.c.person_id)
                 .where(belongs(await tenant_of(connection, person_id)), account_table.c.person_id != person_id)
-                .order_by(account_table.c.display_name, account_table.c.person_id)
+                .order_by(account_table.c.username)
                 .limit(_MOST_LISTED)
             )
-            return [(row.person_id, row.display_name) for row in await connection.execute(query)]
+            found = [(row.person_id, row.display_name) for row in await connection.execute(query)]
+        return sorted(found, key=lambda each: (each[1], each[0]))

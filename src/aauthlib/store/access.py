@@ -11,7 +11,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..deferred.machine import TERMINAL, TRANSITIONS, WAITING, Event, IllegalTransition, State
@@ -264,10 +277,10 @@ class SQLAccessStore(SQLAccessApprovals, SQLIssuedAuthTokens, SQLDecisionLog, SQ
             await connection.execute(
                 update(exchanges)
                 .where(
-                    exchanges.c.learned != "{}",
+                    type_coerce(exchanges.c.learned, Text) != "{}",
                     exchanges.c.digest.in_(select(pending_table.c.digest).where(pending_table.c.expires_at < now)),
                 )
-                .values(learned="{}")
+                .values(learned=literal("{}", Text))
             )
             for table, key, column, before in (
                 (issued_tokens, issued_tokens.c.jti, issued_tokens.c.exp, now - _SKEW_S),

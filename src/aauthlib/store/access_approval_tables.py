@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text
 
 from .database import schema
+from .sealed import Sealed
 
 __all__ = ["access_approval_entries", "access_approvals"]
 
@@ -23,7 +24,7 @@ access_approvals = Table(
     Column("resource", Text, nullable=False),
     Column("sub", Text, nullable=False),
     Column("subject", Text),
-    Column("shown", Text, nullable=False),
+    Column("shown", Sealed("access_approvals.shown"), nullable=False),
     Column("approvers", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("rule", Text, nullable=False),
@@ -35,8 +36,8 @@ access_approvals = Table(
     Column("created_at", Float, nullable=False),
     Column("decided_at", Float),
     Column("valid_until", Float),
-    Column("decided_by", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("decided_by", Sealed("access_approvals.decided_by"), nullable=False),
+    Column("reason", Sealed("access_approvals.reason"), nullable=False),
     Column("entries", Integer, nullable=False),
     Index("ix_access_approvals_waiting", "state", "due_at"),
 )
@@ -50,10 +51,10 @@ access_approval_entries = Table(
     Column("at", Float, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("person_id", Text, index=True),
-    Column("name", String(64), nullable=False),
-    Column("text", Text, nullable=False),
-    Column("network", String(64), nullable=False),
-    Column("browser", String(100), nullable=False),
+    Column("name", Sealed("access_approval_entries.name"), nullable=False),
+    Column("text", Sealed("access_approval_entries.text"), nullable=False),
+    Column("network", Sealed("access_approval_entries.network"), nullable=False),
+    Column("browser", Sealed("access_approval_entries.browser"), nullable=False),
     Column("method", String(16), nullable=False),
     Column("version", Text, nullable=False),
     Column("round", Integer, nullable=False),

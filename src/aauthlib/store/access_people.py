@@ -137,8 +137,9 @@ class SQLAccessPeople(SQLAccountStore):
 
 async def all_people(connection: AsyncConnection) -> list[AccessPerson]:
     """Everybody, by name, in the caller's transaction."""
-    query = _people().order_by(account_table.c.display_name, account_table.c.username).limit(_MOST_LISTED)
-    return [_person(row) for row in await connection.execute(query)]
+    query = _people().order_by(account_table.c.username).limit(_MOST_LISTED)
+    rows = sorted(await connection.execute(query), key=lambda row: (row.display_name, row.username))
+    return [_person(row) for row in rows]
 
 
 async def person_here(connection: AsyncConnection, person_id: str, *, lock: bool = False) -> AccessPerson | None:

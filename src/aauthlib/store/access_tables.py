@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text
 
 from .database import schema
+from .sealed import Sealed
 from .signing_keys import signing_key_table
 from .untold import untold_table
 
@@ -36,8 +37,8 @@ exchanges = Table(
     Column("root", String(64), index=True),
     Column("resource_token", String(64), index=True),
     Column("upstream", String(64), index=True),
-    Column("learned", Text, nullable=False),
-    Column("terms", Text, nullable=False),
+    Column("learned", Sealed("access_exchanges.learned"), nullable=False),
+    Column("terms", Sealed("access_exchanges.terms"), nullable=False),
     Column("step", Integer, nullable=False, default=0),
     # What it waits for, where that is for approvers to decide.
     Column("approval", String(64), index=True),

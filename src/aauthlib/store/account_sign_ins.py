@@ -14,6 +14,7 @@ from sqlalchemy import Column, Float, ForeignKey, Integer, String, Table, delete
 from .account_records import Session
 from .database import Database, schema
 from .rows import insert_once, key_of
+from .sealed import Sealed
 
 __all__ = ["SQLSignIns", "attempt_table", "recovery_code_table", "session_table"]
 
@@ -22,9 +23,9 @@ session_table = Table(
     schema,
     Column("digest", String(64), primary_key=True),
     Column("person_id", String(32), ForeignKey("account.person_id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("browser", String(100), nullable=False),
+    Column("browser", Sealed("session.browser"), nullable=False),
     Column("method", String(16), nullable=False),
-    Column("place", String(64), nullable=False, server_default=""),
+    Column("place", Sealed("session.place"), nullable=False, server_default=""),
     Column("created_at", Float, nullable=False),
     Column("authenticated_at", Float, nullable=False, server_default="0"),
     Column("last_seen_at", Float, nullable=False),

@@ -32,6 +32,7 @@ from .account_records import Account, AccountTaken, Passkey
 from .account_sign_ins import SQLSignIns, session_table
 from .database import Database, schema
 from .organisation_tables import identities
+from .sealed import BY_ROW, Sealed
 
 __all__ = ["SQLAccountStore", "account_table", "challenge_table", "insert_account", "passkey_table"]
 
@@ -42,8 +43,8 @@ account_table = Table(
     # 1, 2, 3...: two first accounts made at the same time collide here, whatever the database.
     Column("number", Integer, nullable=False, unique=True),
     Column("username", String(64), nullable=False, unique=True),
-    Column("display_name", String(100), nullable=False),
-    Column("email", String(254)),
+    Column("display_name", Sealed("account.display_name"), nullable=False),
+    Column("email", Sealed("account.email")),
     Column("password_hash", String(256)),
     Column("user_handle", LargeBinary, nullable=False, unique=True),
     Column("created_at", Float, nullable=False),
@@ -57,7 +58,7 @@ passkey_table = Table(
     Column("public_key", LargeBinary, nullable=False),
     Column("sign_count", Integer, nullable=False),
     Column("backed_up", Boolean, nullable=False),
-    Column("name", String(64), nullable=False),
+    Column("name", Sealed("passkey.name"), nullable=False),
     Column("created_at", Float, nullable=False),
     Column("last_used_at", Float),
 )
@@ -75,7 +76,7 @@ secret_table = Table(
     "account_secret",
     schema,
     Column("name", String(32), primary_key=True),
-    Column("value", LargeBinary, nullable=False),
+    Column("value", LargeBinary, nullable=False, info={BY_ROW: "name"}),
 )
 
 
@@ -121,13 +122,17 @@ class SQLAccountStore(SQLSignIns):
             async with self.database.transaction() as connection:
                 value: bytes | None = (await connection.execute(query)).scalar_one_or_none()
                 if value is not None:
-                    return value
-                await connection.execute(insert(secret_table).values(name=name, value=fresh))
+                    return self._opened(name, value)
+                sealed = self.database.sealer.seal_bytes(fresh, secret_table.name, "value", name)
+                await connection.execute(insert(secret_table).values(name=name, value=sealed))
                 return fresh
         except IntegrityError:
             async with self.database.transaction() as connection:
                 made_elsewhere: bytes = (await connection.execute(query)).scalar_one()
-                return made_elsewhere
+                return self._opened(name, made_elsewhere)
+
+    def _opened(self, name: str, value: bytes) -> bytes:
+        return self.database.sealer.open_bytes(value, secret_table.name, "value", name)
 
     # ------------------------------------------------------------------ accounts
 

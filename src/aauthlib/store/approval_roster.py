@@ -46,9 +46,8 @@ async def seats_of(connection: AsyncConnection, tenant: str | None, step: Step, 
         .outerjoin(members, members.c.person_id == account_table.c.person_id)
         # Of whom a group speaks is its organisation's own: a name that two have is two groups.
         .where(belongs(tenant), or_(*named))
-        .order_by(account_table.c.display_name, account_table.c.person_id)
     )
-    found = (await connection.execute(query)).all()
+    found = sorted(await connection.execute(query), key=lambda row: (row.display_name, row.person_id))
     away = await _away(connection, tenant, [row.person_id for row in found], now=now)
     return [
         Seat(person_id=row.person_id, name=row.display_name)

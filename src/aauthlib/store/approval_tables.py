@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text
 
 from .database import schema
+from .sealed import Sealed
 
 __all__ = ["absences", "approval_entries", "approvals", "group_members"]
 
@@ -23,8 +24,8 @@ approvals = Table(
     Column("root_iss", Text),
     Column("root_sub", Text),
     Column("mission", String(64), index=True),
-    Column("request", Text, nullable=False),
-    Column("course", Text, nullable=False),
+    Column("request", Sealed("person_approvals.request"), nullable=False),
+    Column("course", Sealed("person_approvals.course"), nullable=False),
     Column("version", Text, nullable=False),
     Column("rule", Text, nullable=False),
     Column("round", Integer, nullable=False),
@@ -32,7 +33,7 @@ approvals = Table(
     Column("depth", Integer, nullable=False),
     Column("step_since", Float, nullable=False),
     Column("due_at", Float, nullable=False),
-    Column("agreed", Text),
+    Column("agreed", Sealed("person_approvals.agreed")),
     Column("created_at", Float, nullable=False),
     Column("decided_at", Float),
     Column("valid_until", Float),
@@ -51,9 +52,9 @@ approval_entries = Table(
     Column("kind", String(16), nullable=False),
     Column("person_id", Text, index=True),
     Column("seat", Text, index=True),
-    Column("text", Text, nullable=False),
-    Column("network", String(64), nullable=False),
-    Column("browser", String(100), nullable=False),
+    Column("text", Sealed("person_approval_entries.text"), nullable=False),
+    Column("network", Sealed("person_approval_entries.network"), nullable=False),
+    Column("browser", Sealed("person_approval_entries.browser"), nullable=False),
     Column("method", String(16), nullable=False),
     Column("version", Text, nullable=False),
     Column("round", Integer, nullable=False),

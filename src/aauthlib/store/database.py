@@ -21,6 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from .listening import CHANNEL, PostgreSQLListener
+from .sealed import use_sealer
+from .sealing import Sealer
 from .sqlite import sqlite_creator
 from .upgrading import SchemaState, upgrade_schema
 from .waiters import Waiters
@@ -46,8 +48,11 @@ _NOTIFY = text("SELECT pg_notify(:channel, news) FROM unnest(CAST(:news AS text[
 class Database:
     """An open database. Make one with `Database.open`, close it with `close`."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, sealer: Sealer | None = None) -> None:
         self.engine = engine
+        self.sealer = sealer if sealer is not None else Sealer.from_environment()
+        """What private keys and personal data are encrypted with, if there is a key."""
+        use_sealer(engine, self.sealer)
         self._reading = engine.execution_options(**{_READING: True})
         self.waiters = Waiters(None if self.is_sqlite else PostgreSQLListener(engine))
         """Who waits in this process for something in this database to change."""
@@ -56,14 +61,15 @@ class Database:
         self._turn: AbstractAsyncContextManager[None] = anyio.Lock() if shared else nullcontext()
 
     @classmethod
-    async def open(cls, url: str) -> Database:
+    async def open(cls, url: str, *, sealer: Sealer | None = None) -> Database:
         """Open `url`, with the tables made or brought to this version's schema (`store.upgrading`).
 
         `sqlite:///path/to/file.db`, `sqlite://` (in memory) or `postgresql://user@host/name`; the asynchronous driver
-        is filled in. The SQLite file is created with mode 0600. Raises `ConfigurationError` when the database is newer
-        than this version.
+        is filled in. The SQLite file is created with mode 0600. `sealer` encrypts private keys and personal data, by
+        default with the keys in `AAUTHLIB_ENCRYPTION_KEY`. Raises `ConfigurationError` when the database is newer than
+        this version, or the variable holds something else than keys.
         """
-        database = cls.connect(url)
+        database = cls.connect(url, sealer=sealer)
         try:
             await database.upgrade()
         except BaseException:
@@ -72,7 +78,7 @@ class Database:
         return database
 
     @classmethod
-    def connect(cls, url: str) -> Database:
+    def connect(cls, url: str, *, sealer: Sealer | None = None) -> Database:
         """A handle of `url` as `open` takes it, with the tables left as they are."""
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
@@ -85,7 +91,7 @@ class Database:
             engine = create_async_engine(
                 parsed.set(drivername="postgresql+asyncpg"), pool_pre_ping=True, hide_parameters=True
             )
-        return cls(engine)
+        return cls(engine, sealer)
 
     async def upgrade(self) -> SchemaState:
         """Bring the tables to this version's schema. Returns where they stood before. Raises `ConfigurationError`."""

@@ -32,13 +32,13 @@ class SQLGroups:
             .join(members, members.c.person_id == group_members.c.person_id)
             .join(account_table, account_table.c.person_id == members.c.person_id)
             .where(members.c.tenant == tenant)
-            .order_by(group_members.c.name, account_table.c.display_name, members.c.person_id)
+            .order_by(group_members.c.name)
         )
         found = dict[str, list[tuple[str, str]]]()
         async with self.database.transaction() as connection:
             for row in await connection.execute(query):
                 found.setdefault(row.name, []).append((row.person_id, row.display_name))
-        return found
+        return {name: sorted(people, key=lambda each: (each[1], each[0])) for name, people in found.items()}
 
     async def add_to_group(self, tenant: str, person_id: str, group: str, *, by: str, now: float) -> None:
         """Raises `NotFound` for nobody of this organisation."""

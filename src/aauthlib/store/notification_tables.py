@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text
 
 from .database import schema
+from .sealed import Sealed
 
 __all__ = ["notification_outbox", "notification_preferences", "notification_subscriptions"]
 
@@ -14,10 +15,10 @@ notification_subscriptions = Table(
     Column("id", String(64), primary_key=True),
     Column("person_id", Text, nullable=False, index=True),
     Column("channel", String(64), nullable=False),
-    Column("target", Text, nullable=False),
+    Column("target", Sealed("person_notification_subscriptions.target"), nullable=False),
     # The same place twice would be told twice.
     Column("target_key", String(64), nullable=False, unique=True),
-    Column("name", Text, nullable=False),
+    Column("name", Sealed("person_notification_subscriptions.name"), nullable=False),
     Column("created_at", Float, nullable=False),
     # Of one that is not confirmed yet: the digest of the code that was sent there, and how often it was mistyped.
     Column("code_digest", String(64)),
@@ -33,7 +34,7 @@ notification_preferences = Table(
     Column("person_id", Text, primary_key=True),
     Column("quiet_from", Integer),
     Column("quiet_until", Integer),
-    Column("zone", Text, nullable=False),
+    Column("zone", Sealed("person_notification_preferences.zone"), nullable=False),
     Column("digest_minutes", Integer, nullable=False),
 )
 

@@ -22,8 +22,9 @@ from .database import Database, from_json, to_json
 from .notification_records import Due, Preferences, Subscription
 from .notification_tables import notification_outbox, notification_preferences, notification_subscriptions
 from .pending import pending_table
-from .person_tables import federations, person_secrets
+from .person_tables import federations
 from .rows import insert_once, key_of
+from .server_secrets import secret_of
 
 __all__ = ["MAX_SUBSCRIPTIONS", "SQLNotificationStore", "SQLNotifications", "announce", "forget_places"]
 
@@ -159,9 +160,7 @@ class SQLNotifications:
     async def vapid_key(self, made: str) -> str:
         """The key that push services know this server by; `made` becomes it when there is none. The first one wins."""
         async with self.database.transaction() as connection:
-            await insert_once(connection, person_secrets, name=_VAPID, value=made)
-            value = await connection.scalar(select(person_secrets.c.value).where(person_secrets.c.name == _VAPID))
-        return str(value)
+            return await secret_of(self.database, connection, _VAPID, made)
 
     # ------------------------------------------------------------------ the outbox
 

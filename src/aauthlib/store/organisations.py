@@ -108,11 +108,12 @@ class SQLOrganisationStore(SQLGroups):
             )
             .join(account_table, account_table.c.person_id == members.c.person_id)
             .where(members.c.tenant == tenant)
-            .order_by(account_table.c.display_name)
+            .order_by(account_table.c.username)
             .limit(_MOST_LISTED)
         )
         async with self.database.transaction() as connection:
-            return [_member(row, row.agents, row.waiting) for row in await connection.execute(query)]
+            rows = sorted(await connection.execute(query), key=lambda row: row.display_name)
+        return [_member(row, row.agents, row.waiting) for row in rows]
 
     async def agents(self, tenant: str) -> list[MemberAgent]:
         """The agents that act for the organisation's people, the most recently used first."""

@@ -17,6 +17,7 @@ from ..deferred.machine import Event, State, transition
 from ..deferred.pending import Pending, stamp_of
 from ..errors import InvalidCode, NotFound
 from .database import Database, from_json, note_change, schema, to_json
+from .sealed import Sealed
 
 __all__ = [
     "KEPT_AFTER_END_S",
@@ -45,9 +46,9 @@ pending_table = Table(
     Column("code_digest", String(64)),
     Column("code_attempts", Integer, nullable=False, default=0),
     Column("code_consumed", Boolean, nullable=False, default=False),
-    Column("request", Text, nullable=False),
-    Column("decision", Text, nullable=False),
-    Column("detail", Text, nullable=False, default=""),
+    Column("request", Sealed("pending.request"), nullable=False),
+    Column("decision", Sealed("pending.decision"), nullable=False),
+    Column("detail", Sealed("pending.detail"), nullable=False, default=""),
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False, index=True),
     # Counts the changes that whoever polls must see.

@@ -30,9 +30,9 @@ from .person_records import (
     Standing,
 )
 from .person_revoking import revoke_requests, revoke_tokens
-from .person_tables import audit_log, bindings, consents, person_requests, person_secrets, profiles, signing_keys
+from .person_tables import audit_log, bindings, consents, person_requests, profiles, signing_keys
 from .person_tokens import add_audit, binding_of
-from .rows import insert_once
+from .server_secrets import secret_of
 from .signing_keys import SQLKeys
 
 __all__ = ["SQLBindings", "end_binding"]
@@ -56,9 +56,7 @@ class SQLBindings:
     async def directed_key(self, *, first: bytes) -> bytes:
         """What identifiers are derived with; `first` is kept when there is none. The first caller wins."""
         async with self.database.transaction() as connection:
-            await insert_once(connection, person_secrets, name=_DIRECTED_KEY, value=b64url_encode(first))
-            query = select(person_secrets.c.value).where(person_secrets.c.name == _DIRECTED_KEY)
-            return b64url_decode(await connection.scalar(query) or "")
+            return b64url_decode(await secret_of(self.database, connection, _DIRECTED_KEY, b64url_encode(first)))
 
     # ------------------------------------------------------------------ agents
 

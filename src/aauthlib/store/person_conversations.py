@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Column, Float, Integer, String, Table, Text, func, insert, select, update
+from sqlalchemy import Column, Float, Integer, String, Table, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..deferred.machine import Event, IllegalTransition, State
@@ -25,6 +25,7 @@ from .person_records import AuditRecord, NotWaiting, PersonRequest
 from .person_tables import federations, person_requests
 from .person_tokens import add_audit
 from .rows import token_key
+from .sealed import Sealed
 
 __all__ = [
     "MAX_QUESTIONS",
@@ -64,8 +65,8 @@ turns = Table(
     Column("digest", String(64), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("kind", String(16), nullable=False),
-    Column("text", Text, nullable=False),
-    Column("details", Text, nullable=False),
+    Column("text", Sealed("person_turns.text"), nullable=False),
+    Column("details", Sealed("person_turns.details"), nullable=False),
     Column("at", Float, nullable=False),
 )
 

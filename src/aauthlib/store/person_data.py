@@ -35,7 +35,7 @@ from .person_tables import (
     profiles,
 )
 
-__all__ = ["IMPERSONAL", "PERSONAL", "Held", "export_of"]
+__all__ = ["IMPERSONAL", "PERSONAL", "READABLE", "Held", "export_of"]
 
 #: What deleting an account does to the rows: they go, or the person in them becomes a pseudonym nobody can resolve.
 Ending: TypeAlias = Literal["deleted", "pseudonymised"]
@@ -153,6 +153,28 @@ PERSONAL: tuple[Held, ...] = (
     Held(turns, _turns_of, "deleted", frozenset({"digest"}), frozenset({"details"})),
     Held(audit_log, _column(audit_log), "pseudonymised", json=frozenset({"details"})),
 )
+
+_FOUND_BY = "rows are found by it, or compared with it"
+_OURS = "a word of this server's own"
+_DIGEST = "a digest, or a random identifier"
+#: Columns of those tables that stay readable where the rest is encrypted (`sealed`), with the reason.
+READABLE: Mapping[str, str] = {
+    **dict.fromkeys(("person_id", "username", "tenant", "acting_for", "seat", "delegate"), _FOUND_BY),
+    **dict.fromkeys(("agent_iss", "agent_sub", "subagent_sub", "root_iss", "root_sub", "owner"), _FOUND_BY),
+    **dict.fromkeys(
+        ("resource", "account", "scope", "aud", "iss", "sub", "jti", "presented_jti", "mission"), _FOUND_BY
+    ),
+    **dict.fromkeys(("kind", "state", "role", "method", "channel", "action", "result", "actor", "requirement"), _OURS),
+    **dict.fromkeys(("termination_reason", "revocation", "version", "rule", "approves"), _OURS),
+    **dict.fromkeys(
+        ("digest", "key", "s256", "id", "handle", "flow", "code_digest", "approval", "answer_key"), _DIGEST
+    ),
+    **dict.fromkeys(("open_key", "voter_key", "seat_key", "target_key", "presented_key", "upstream_key"), _DIGEST),
+    **dict.fromkeys(("subscription_id", "user_handle", "credential_id", "resource_token"), _DIGEST),
+    "tenant_group_member.name": "of a group",
+    "password_hash": "says nothing of the password",
+    "public_key": "of a passkey, and public",
+}
 
 _OTHER_ROLE = (
     "another role's: it knows people by the pairwise identifier they were given, and ends them by its own rules"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import Text, delete, or_, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .approval_tables import approval_entries
@@ -18,6 +18,7 @@ from .pending import pending_table
 from .person_conversations import turns
 from .person_data import PERSONAL
 from .person_tables import audit_log, federated_tokens, federations, issued_tokens, person_requests
+from .sealing import PREFIX
 
 __all__ = ["erase"]
 
@@ -95,10 +96,13 @@ async def _audit(connection: AsyncConnection, person_id: str, pseudonym: str) ->
             values["agent_sub"] = "agent-" + hashlib.sha256(f"{pseudonym} {row.agent_sub}".encode()).hexdigest()[:16]
         await connection.execute(update(audit_log).where(audit_log.c.id == row.id).values(**values))
     # Entries of others that say who did it, such as an administrator.
-    others = await connection.execute(
-        select(audit_log.c.id, audit_log.c.details).where(audit_log.c.details.contains(person_id, autoescape=True))
-    )
-    for other in others.all():
+    raw = type_coerce(audit_log.c.details, Text)
+    mentioned = or_(raw.contains(person_id, autoescape=True), raw.startswith(PREFIX, autoescape=True))
+    others = await connection.execute(select(audit_log.c.id, audit_log.c.details).where(mentioned))
+    for other in others:
+        # What is sealed has to be opened to be searched.
+        if person_id not in other.details:
+            continue
         renamed = _renamed(other.details, person_id, pseudonym)
         await connection.execute(update(audit_log).where(audit_log.c.id == other.id).values(details=renamed))
 

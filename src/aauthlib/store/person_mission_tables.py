@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import Column, Float, Index, Integer, String, Table, Text
 
 from .database import schema
+from .sealed import Sealed, SealedBytes
 
 __all__ = ["mission_answers", "mission_log", "missions"]
 
@@ -18,7 +19,7 @@ missions = Table(
     Column("person_id", Text, nullable=False, index=True),
     Column("agent_iss", Text, nullable=False),
     Column("agent_sub", Text, nullable=False),
-    Column("blob", LargeBinary, nullable=False),
+    Column("blob", SealedBytes("person_missions.blob"), nullable=False),
     Column("approved_at", Float, nullable=False),
     Column("expires_at", Float, index=True),
     Column("terminated_at", Float, index=True),
@@ -33,7 +34,7 @@ mission_answers = Table(
     schema,
     Column("key", String(64), primary_key=True),
     Column("mission", String(64), nullable=False, index=True),
-    Column("answer", Text, nullable=False),
+    Column("answer", Sealed("person_mission_answers.answer"), nullable=False),
     Column("at", Float, nullable=False),
 )
 
@@ -46,6 +47,6 @@ mission_log = Table(
     Column("at", Float, nullable=False),
     Column("kind", String(32), nullable=False),
     Column("actor", String(16), nullable=False),
-    Column("content", LargeBinary, nullable=False),
+    Column("content", SealedBytes("person_mission_log.content"), nullable=False),
     Column("s256", String(64)),
 )

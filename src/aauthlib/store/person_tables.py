@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Float, Index, Integer, String, Table, Text
 
 from .database import schema
+from .sealed import BY_ROW, Sealed
 from .signing_keys import signing_key_table
 from .untold import untold_table
 
@@ -35,8 +36,8 @@ bindings = Table(
     Column("agent_iss", Text, primary_key=True),
     Column("agent_sub", Text, primary_key=True),
     Column("person_id", Text, nullable=False, index=True),
-    Column("platform", Text),
-    Column("device", Text),
+    Column("platform", Sealed("person_bindings.platform")),
+    Column("device", Sealed("person_bindings.device")),
     Column("connected_at", Float, nullable=False),
     Column("last_used_at", Float, nullable=False),
 )
@@ -67,7 +68,7 @@ person_requests = Table(
     Column("resource", Text, nullable=False),
     Column("resource_token", String(64), index=True),
     Column("person_id", Text, index=True),
-    Column("callback", Text),
+    Column("callback", Sealed("person_requests.callback")),
     Column("flow", String(64), unique=True),
     Column("resource_done", Boolean, nullable=False, default=False),
     # Of a request down a chain: the person the upstream token stands for, and the key of that token.
@@ -149,10 +150,10 @@ federations = Table(
     schema,
     Column("digest", String(64), primary_key=True),
     Column("access_server", Text, nullable=False),
-    Column("tokens", Text),
+    Column("tokens", Sealed("person_federations.tokens")),
     Column("tokens_exp", Float, nullable=False, index=True),
     Column("location", Text),
-    Column("waits_for", Text),
+    Column("waits_for", Sealed("person_federations.waits_for")),
     Column("due_at", Float, nullable=False),
     Column("lease_until", Float, nullable=False),
     Column("failures", Integer, nullable=False, default=0),
@@ -195,14 +196,14 @@ person_secrets = Table(
     "person_secrets",
     schema,
     Column("name", String(64), primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("value", Text, nullable=False, info={BY_ROW: "name"}),
 )
 
 profiles = Table(
     "person_profiles",
     schema,
     Column("person_id", String(128), primary_key=True),
-    Column("claims", Text, nullable=False),
+    Column("claims", Sealed("person_profiles.claims"), nullable=False),
 )
 
 audit_log = Table(
@@ -216,5 +217,5 @@ audit_log = Table(
     Column("agent_sub", Text),
     Column("resource", Text),
     Column("result", Text, nullable=False, default=""),
-    Column("details", Text, nullable=False),
+    Column("details", Sealed("person_audit_log.details"), nullable=False),
 )

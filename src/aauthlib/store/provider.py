@@ -23,6 +23,7 @@ from .provider_records import (
     EnrollmentUnknown,
     IssuedToken,
 )
+from .sealed import BY_ROW
 from .signing_keys import SQLKeys
 
 __all__ = ["SQLProviderStore"]
@@ -63,7 +64,7 @@ _keys = Table(
     "provider_keys",
     schema,
     Column("kid", String(255), primary_key=True),
-    Column("jwk", Text, nullable=False),
+    Column("jwk", Text, nullable=False, info={BY_ROW: "kid"}),
     Column("published_at", Float, nullable=False),
     Column("use_from", Float, nullable=False),
     # The key it follows; unique, so that of two processes that rotate at once one succeeds.

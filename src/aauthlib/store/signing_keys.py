@@ -12,6 +12,7 @@ from sqlalchemy import Column, Float, String, Table, Text, delete, func, insert,
 
 from .database import Database, from_json, schema, to_json
 from .keyring import StoredKey
+from .sealed import BY_ROW
 
 __all__ = ["SQLKeys", "signing_key_table"]
 
@@ -22,7 +23,7 @@ def signing_key_table(name: str) -> Table:
         name,
         schema,
         Column("kid", String(128), primary_key=True),
-        Column("jwk", Text, nullable=False),
+        Column("jwk", Text, nullable=False, info={BY_ROW: "kid"}),
         Column("created_at", Float, nullable=False),
         # Written by versions in which a new key signed at once.
         Column("retired_at", Float),
@@ -41,10 +42,17 @@ class SQLKeys:
 
     async def keys(self) -> Sequence[StoredKey]:
         """See `KeyStore.keys`."""
-        query = select(self._table.c.jwk, self._published_at, self._use_from).order_by(*self._in_order)
+        columns = self._table.c
+        query = select(columns.kid, columns.jwk, self._published_at, self._use_from).order_by(*self._in_order)
         async with self._database.reading() as connection:
             rows = await connection.execute(query)
-            return [StoredKey(jwk=from_json(jwk), published_at=at, use_from=use_from) for jwk, at, use_from in rows]
+            return [
+                StoredKey(jwk=from_json(self._opened(jwk, kid)), published_at=at, use_from=use_from)
+                for kid, jwk, at, use_from in rows
+            ]
+
+    def _opened(self, jwk: str, kid: str) -> str:
+        return self._database.sealer.open(jwk, self._table.name, "jwk", kid)
 
     async def add_key(self, key: StoredKey, *, only_if_latest: str | None) -> bool:
         """See `KeyStore.add_key`."""
@@ -57,7 +65,7 @@ class SQLKeys:
                 return False
             values: dict[str, Any] = {
                 "kid": key.kid,
-                "jwk": to_json(key.jwk),
+                "jwk": self._database.sealer.seal(to_json(key.jwk), self._table.name, "jwk", key.kid),
                 self._published_at.name: key.published_at,
                 "use_from": key.use_from,
             }

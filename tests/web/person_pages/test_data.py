@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import LargeBinary, String, insert, select, text
 
 import aauthlib.store
 from aauthlib.accounts.sessions import RECENT_S
@@ -25,8 +25,9 @@ from aauthlib.store.database import Database, schema
 from aauthlib.store.notification_records import Preferences
 from aauthlib.store.organisation_records import LinkedIdentity
 from aauthlib.store.person import SQLPersonStore
-from aauthlib.store.person_data import IMPERSONAL, PERSONAL
+from aauthlib.store.person_data import IMPERSONAL, PERSONAL, READABLE
 from aauthlib.store.person_tables import bindings
+from aauthlib.store.sealing import ENVIRONMENT_VARIABLE, new_key
 
 from .conftest import PASSWORD, Browser, MakeSite, Site
 from .parties import page_url
@@ -49,6 +50,14 @@ def test_somebody_decided_about_every_table() -> None:
 def test_a_table_with_a_person_in_it_is_never_called_impersonal() -> None:
     named = {table.name for table in schema.sorted_tables if "person_id" in table.c}
     assert named & set(IMPERSONAL) == set()
+
+
+def test_somebody_decided_about_every_column_with_words_in_it() -> None:
+    """Of what is held on a person, each column is encrypted where there is a key, or has a reason not to be."""
+    for held in PERSONAL:
+        for column in held.table.columns:
+            if isinstance(column.type, String | LargeBinary):
+                assert {column.name, f"{held.table.name}.{column.name}"} & READABLE.keys(), (held.table.name, column)
 
 
 @dataclass
@@ -75,8 +84,18 @@ class Life:
         return await self.ana.submit("/data/delete", username=username)
 
 
+@pytest.fixture
+def encryption_key(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The operator has set one."""
+    key = new_key()
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, key)
+    return key
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def life(request: pytest.FixtureRequest, make_site: MakeSite) -> AsyncIterator[Life]:
+    if "encryption_key" in request.fixturenames:
+        request.getfixturevalue("encryption_key")
     options: dict[str, Any] = {"organisations": {"corp": OrganisationSettings(name="Corp Ltd")}}
     if request.param == "postgresql":
         url = request.getfixturevalue("needs_postgres")
@@ -260,7 +279,7 @@ async def test_deleting_leaves_nothing_that_leads_to_the_person(life: Life) -> N
         *(row["sub"] for row in before["person_directed_subs"]),
         *(str(row["credential_id"]) for row in before["passkey"]),
     }
-    assert all(any(text in repr(rows) for rows in before.values()) for text in identifying)
+    assert all(any(said in repr(rows) for rows in before.values()) for said in identifying)
     response = await life.delete()
     assert response.status_code == 200
     assert "Your account was deleted" in life.ana.text
@@ -268,10 +287,10 @@ async def test_deleting_leaves_nothing_that_leads_to_the_person(life: Life) -> N
     # The records of tokens, which revocation needs, and which go with the tokens within the hour.
     until_expired = {"person_issued_tokens", "person_presentations"}
     for name, rows in after.items():
-        for text in identifying:
-            if name in until_expired and text in {row["sub"] for row in before["person_directed_subs"]}:
+        for said in identifying:
+            if name in until_expired and said in {row["sub"] for row in before["person_directed_subs"]}:
                 continue
-            assert text not in repr(rows), (name, text)
+            assert said not in repr(rows), (name, said)
     usernames = {row["username"] for row in after["account"]}
     assert usernames == {"boss"}
 
@@ -340,3 +359,48 @@ async def test_another_persons_data_is_out_of_reach(life: Life) -> None:
     assert "Ana Example" not in text
     assert "ana@example.com" not in text
     assert document["person_id"] != life.person_id
+
+
+# ---- encrypted at rest
+
+
+async def _read_by_a_thief(life: Life) -> str:
+    """Every value as it stands in the database, for whoever has a copy of it and no key."""
+    found: list[str] = []
+    async with life.site.app.database.reading() as connection:
+        for table in schema.sorted_tables:
+            for row in await connection.execute(text(f"SELECT * FROM {table.name}")):
+                found += [bytes(value).decode("latin-1") if isinstance(value, bytes) else str(value) for value in row]
+    return "\n".join(found)
+
+
+async def _secrets_of(life: Life) -> dict[str, str]:
+    """What must not be read there."""
+    store = life.site.app.server.store
+    assert isinstance(store, SQLPersonStore)
+    found = {f"key {key.kid}": str(key.jwk["d"]) for key in await store.signing_keys.keys()}
+    found["key of identifiers"] = b64url_encode(await store.directed_key(first=bytes(32)))
+    words = ("Ana Example", "ana@example.com", "For Ana Example", "push.example/ana", "Ana’s phone", "Europe/Madrid")
+    return found | {word: word for word in words}
+
+
+async def test_a_copy_of_an_encrypted_database_holds_no_words_of_the_person_and_no_private_key(
+    encryption_key: str, life: Life
+) -> None:
+    copy = await _read_by_a_thief(life)
+    for name, secret in (await _secrets_of(life)).items():
+        assert secret not in copy, name
+    assert encryption_key not in copy
+
+
+async def test_a_copy_of_a_database_that_is_not_encrypted_holds_them(life: Life) -> None:
+    """Which is what makes the test above one."""
+    copy = await _read_by_a_thief(life)
+    for name, secret in (await _secrets_of(life)).items():
+        assert secret in copy or secret in copy.encode("latin-1", "replace").decode("utf-8", "replace"), name
+
+
+async def test_what_is_encrypted_is_copied_and_deleted_alike(encryption_key: str, life: Life) -> None:
+    assert life.site.app.database.sealer.active
+    await test_the_copy_has_every_row_on_the_person_and_none_on_anybody_else(life)
+    await test_deleting_leaves_nothing_that_leads_to_the_person(life)
