@@ -101,7 +101,10 @@ def test_fetch_gives_up_when_it_was_told_to(world, enrolled):
     began = time.monotonic()
     result = world.aauth("fetch", "-X", "DELETE", f"{world.parties.calendar}/events/1", "--json", "--wait", "1")
     assert result.returncode == Exit.TIMED_OUT, result.stdout
-    assert time.monotonic() - began < 10  # and not the 45 seconds of a long poll
+    assert time.monotonic() - began < 40  # and not the 45 seconds of a long poll
+    kept = json.loads(result.stdout.splitlines()[-1])
+    assert kept["event"] == "pending"
+    assert world.aauth("pending", "cancel", kept["id"]).returncode == 0
 
 
 @pytest.mark.spec("#clarification-chat")
@@ -122,15 +125,71 @@ def test_fetch_shows_a_question_of_the_persons_and_takes_the_answer_from_standar
 
 
 @pytest.mark.spec("#cancel-request")
-def test_ctrl_c_withdraws_the_pending_request_at_the_server(world, enrolled):
+def test_ctrl_c_leaves_the_request_open_and_says_how_to_go_on_and_how_to_withdraw_it(world, enrolled):
     process = world.start("fetch", "-X", "DELETE", f"{world.parties.calendar}/events/2", "--json")
     (consent,) = _events(process, 1)
     process.send_signal(signal.SIGINT)
-    _, complaint = process.communicate(timeout=20)
+    told, complaint = process.communicate(timeout=20)
     assert process.returncode == Exit.INTERRUPTED, complaint
+    kept = json.loads(told)
+    assert (kept["event"], kept["method"], kept["waits_for"]) == ("pending", "DELETE", ["auth-token"])
+    assert kept["id"] in world.aauth("pending", "list").stdout
+    result = world.aauth("pending", "cancel", kept["id"])
+    assert result.returncode == 0, result.stderr
+    assert "was withdrawn" in result.stderr
+    assert kept["id"] not in world.aauth("pending", "list").stdout
     # The person now finds nothing to decide.
     with pytest.raises(Exception, match="No form with decision"):
         world.decide(consent["url"], "approve")
+
+
+@pytest.mark.spec("#polling-error-codes")
+def test_a_no_is_heard_by_pending_resume_and_ends_it(world, enrolled):
+    world.aauth("fetch", "-X", "DELETE", f"{world.parties.calendar}/events/3", "--json", "--wait", "0")
+    (kept,) = (json.loads(line) for line in world.aauth("pending", "list", "--json").stdout.splitlines())
+    process = world.start("pending", "resume", kept["id"], "--json")
+    (shown,) = _events(process, 1)
+    assert shown["event"] == "interaction", "nobody has been there yet"
+    world.decide(shown["url"], "deny")
+    (answer,) = _events(process, 1)
+    assert answer["error"] == "denied"
+    assert process.wait(20) == Exit.DENIED
+    process.communicate()
+    assert world.aauth("pending", "list", "--json").stdout == ""
+
+
+@pytest.mark.spec("#deferred-responses", "#interaction-required")
+def test_a_fetch_that_was_killed_is_gone_on_with(world, enrolled):
+    process = world.start("fetch", "-X", "DELETE", f"{world.parties.calendar}/events/1", "--json")
+    (consent,) = _events(process, 1)  # what it waits for is on disk before anybody is sent anywhere
+    process.kill()
+    process.communicate()
+    kept = [json.loads(line) for line in world.aauth("pending", "list", "--json").stdout.splitlines()]
+    assert [each["method"] for each in kept] == ["DELETE"]
+    (file,) = (world.home / "aauth" / "default.pending").iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "ey" + "J" not in file.read_text(), "no token begins here"
+    world.decide(consent["url"], "approve")
+    result = world.aauth("fetch", "--resume", kept[0]["id"][:4], "-i")
+    assert result.returncode in (0, Exit.HTTP_ERROR), result.stderr
+    assert result.stdout.startswith("HTTP/1.1")
+    assert not list((world.home / "aauth" / "default.pending").iterdir()), "answered, so forgotten"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("fetch",), "Say what to fetch"),
+        (("fetch", "https://api.example/", "--resume", "abc"), "leave out the URL"),
+        (("fetch", "--resume", "abc"), "0 waiting requests begin like this"),
+        (("pending", "cancel", "abc"), "0 waiting requests begin like this"),
+    ],
+    ids=["nothing", "both", "unknown to fetch", "unknown to cancel"],
+)
+def test_what_cannot_be_gone_on_with_is_said(world, enrolled, arguments, says):
+    result = world.aauth(*arguments)
+    assert result.returncode == Exit.USAGE
+    assert says in result.stderr
 
 
 def test_fetch_of_an_address_that_is_not_allowed_says_so(world, enrolled):

@@ -39,7 +39,7 @@ def test_a_terminal_shows_the_page_the_code_and_how_much_time_is_left(world):
     os.close(theirs)
     try:
         shown = _read_until(terminal, (b"/interaction/", b"the code", b"4:59 left"), 30)
-        assert b"Ctrl-C withdraws the request" in shown
+        assert b"Ctrl-C stops waiting" in shown
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == Exit.INTERRUPTED

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from ..discovery import TransportError
-from ..effects import Effect, Flow, Report, Sleep
+from ..effects import Direct, Effect, Flow, Report, Sleep
 from ..errors import AAuthError, ConfigurationError
 from ..http import Request, Response
 from ..tokens import AgentToken
@@ -140,7 +140,8 @@ def _put_aside(
                     kept = waits
                     keep(pending)
                     open_requests.kept = True
-                if agent.clock() >= until:
+                # Whoever is wanted somewhere is sent there first.
+                if agent.clock() >= until and not isinstance(effect, Direct):
                     flow.close()
                     open_requests.take()
                     return pending
@@ -162,8 +163,8 @@ def _put_aside(
 
 
 def _waits(effect: Effect) -> bool:
-    """Whether this is a moment at which a request can be left."""
-    return isinstance(effect, Sleep) or (isinstance(effect, Report) and effect.event == "waiting")
+    """Whether somebody is waited for from here on."""
+    return isinstance(effect, Sleep | Direct) or (isinstance(effect, Report) and effect.event == "waiting")
 
 
 def _name(agent: AgentContext) -> Flow[str]:

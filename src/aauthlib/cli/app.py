@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from ..errors import AAuthError
-from . import maintenance, mission_commands
+from . import maintenance, mission_commands, pending_commands
 from .exits import Exit, carry_out
 from .screen import Screen
 
@@ -30,6 +30,7 @@ policy = typer.Typer(no_args_is_help=True, help="Work on the policy of an access
 app.add_typer(policy, name="policy")
 app.add_typer(maintenance.db, name="db")
 app.add_typer(mission_commands.missions, name="missions")
+app.add_typer(pending_commands.pending, name="pending")
 
 Dev = Annotated[
     bool, typer.Option("--dev", help="Accept http and ports on *.localhost, for trying things on this machine only.")
@@ -114,7 +115,7 @@ def init(
 
 @app.command()
 def fetch(
-    url: Annotated[str, typer.Argument(help="What to call.")],
+    url: Annotated[str | None, typer.Argument(help="What to call.")] = None,
     method: Annotated[
         str | None, typer.Option("--request", "-X", help="HTTP method. Default: GET, or POST with data.")
     ] = None,
@@ -132,7 +133,16 @@ def fetch(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the consent page in a browser.")
     ] = False,
-    wait: Annotated[int, typer.Option(min=1, help="Seconds to wait for the person.")] = 600,
+    wait: Annotated[
+        int, typer.Option(min=0, help="Seconds to wait for the person; then the request is kept, to go on with later.")
+    ] = 600,
+    headless: Annotated[
+        bool,
+        typer.Option("--headless", help="Nobody is near to be sent to a page: their person server tells them."),
+    ] = False,
+    resume: Annotated[
+        str | None, typer.Option(metavar="ID", help="Go on with a request that waits, in place of a URL.")
+    ] = None,
     questions: Annotated[
         bool | None,
         typer.Option(
@@ -153,13 +163,14 @@ def fetch(
     preferences = GrantPreferences(justification=why, platform="desktop")
     options = FetchOptions(
         url,
-        Calling(name, browser, wait, questions, verbose, dev, preferences),
+        Calling(name, browser, wait, questions, verbose, dev, headless, True, preferences),
         method=method,
         data=data,
         headers=tuple(header or ()),
         include=include,
         output=output,
         mission=mission,
+        resume=resume,
     )
     carry_out(screen, lambda: fetch_url(screen, options))
 

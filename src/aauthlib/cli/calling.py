@@ -37,6 +37,10 @@ class Calling:
     """Whether questions of the person's are answered here; by default where there is a terminal."""
     verbose: bool = False
     dev: bool = False
+    headless: bool = False
+    """Nobody is near: the person server tells the person."""
+    keeps: bool = False
+    """Whether what waits is kept when the command ends."""
     preferences: GrantPreferences = field(default_factory=lambda: GrantPreferences(platform="desktop"))
 
 
@@ -47,7 +51,9 @@ def open_agent(screen: Screen, calling: Calling, exchanges: Exchanges | None = N
     dev = calling.dev or identity.dev
     exchanges = exchanges if exchanges is not None else Exchanges(time.time)
     exchanges.names.update(_names(identity.issuer, identity.ps))
-    waiting = Waiting(screen, wait_s=calling.wait_s, browser=calling.browser, questions=calling.questions)
+    waiting = Waiting(
+        screen, wait_s=calling.wait_s, browser=calling.browser, questions=calling.questions, keeps=calling.keeps
+    )
     if calling.verbose and not screen.json_output:
         exchanges.on_exchange = lambda exchange: _tell(screen, exchange)
     wire = Wire(Recorder(SyncTransport(dev=dev), exchanges, "agent"), Directory(clock=time.time, dev=dev))
@@ -55,7 +61,7 @@ def open_agent(screen: Screen, calling: Calling, exchanges: Exchanges | None = N
         source_of(identity, key, clock=time.time),
         wire=wire,
         dev=dev,
-        on_interaction=waiting.direct,
+        on_interaction=waiting.direct if not calling.headless else None,
         on_clarification=waiting.clarify if waiting.takes_questions else None,
         on_report=waiting.report,
         preferences=calling.preferences,

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import httpx2
 
-from ..agent import Agent
+from ..agent import Agent, PendingRequest
+from ..agent.pending import MAX_KEPT_BODY_BYTES
+from ..agent.pending_files import PendingFiles
+from ..agent.resuming import Keep
 from ..errors import ConfigurationError
 from ..identifiers import https_url
-from .calling import Calling, in_mission, open_agent
+from .calling import Calling
 from .exchanges import Exchange, Exchanges
 from .exits import Exit
+from .pending import see_through
 from .screen import Screen
 
 __all__ = ["FetchOptions", "fetch_url"]
@@ -25,7 +29,7 @@ __all__ = ["FetchOptions", "fetch_url"]
 class FetchOptions:
     """What the command line said."""
 
-    url: str
+    url: str | None
     calling: Calling
     method: str | None = None
     data: str | None = None
@@ -34,26 +38,51 @@ class FetchOptions:
     output: Path | None = None
     mission: str | None = None
     """`s256` of the mission the call is made in, or the beginning of it."""
+    resume: str | None = None
+    """In place of a URL: the id of a request that waits, or the beginning of it."""
 
 
 def fetch_url(screen: Screen, options: FetchOptions) -> int:
     """Call the URL and print the answer. Returns an exit code; raises what the exchange raises."""
     exchanges = Exchanges(time.time)
+    if options.resume is not None:
+        answer = _go_on(screen, options, options.resume, exchanges)
+    elif options.url is not None:
+        answer = _begin(screen, options, options.url, exchanges)
+    else:
+        raise ConfigurationError("Say what to fetch: a URL, or with --resume a request that waits.")
+    if isinstance(answer, Exit):
+        return answer
+    _print(screen, options, answer, exchanges)
+    return Exit.OK if answer.status_code < 400 else Exit.HTTP_ERROR
+
+
+def _begin(screen: Screen, options: FetchOptions, url: str, exchanges: Exchanges) -> httpx2.Response | Exit:
     body = _body(options.data)
     method = options.method or ("POST" if body is not None else "GET")
     headers = _headers(options.headers)
+    wait_s = options.calling.wait_s
 
-    def call(agent: Agent) -> httpx2.Response:
-        https_url(options.url, dev=agent.context.dev, what="The URL to fetch")
-        return agent.request(method, options.url, headers=headers, content=body)
+    def begin(agent: Agent, keep: Keep) -> httpx2.Response | PendingRequest:
+        https_url(url, dev=agent.context.dev, what="The URL to fetch")
+        if body is not None and len(body) > MAX_KEPT_BODY_BYTES:
+            return agent.request(method, url, headers=headers, content=body)
+        return agent.begin(method, url, wait_s=wait_s, keep=keep, headers=headers, content=body)
 
-    if options.mission is not None:
-        response = in_mission(screen, options.calling, options.mission, call, exchanges)
-    else:
-        with open_agent(screen, options.calling, exchanges) as agent:
-            response = call(agent)
-    _print(screen, options, response, exchanges)
-    return Exit.OK if response.status_code < 400 else Exit.HTTP_ERROR
+    return see_through(screen, options.calling, begin, exchanges, mission=options.mission)
+
+
+def _go_on(screen: Screen, options: FetchOptions, kept_id: str, exchanges: Exchanges) -> httpx2.Response | Exit:
+    if options.url is not None or options.data is not None or options.method is not None or options.headers:
+        raise ConfigurationError(
+            "With --resume the request is the one that waits; leave out the URL and what goes with it."
+        )
+    kept = PendingFiles(options.calling.name).find(kept_id)
+
+    def begin(agent: Agent, keep: Keep) -> httpx2.Response | PendingRequest:
+        return agent.resume(kept.pending, wait_s=options.calling.wait_s, keep=keep)
+
+    return see_through(screen, options.calling, begin, exchanges, mission=kept.pending.mission_s256, kept=kept)
 
 
 def _headers(lines: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -18,11 +18,21 @@ class Waiting:
     """The hooks of an agent that a command runs, and the clock that runs meanwhile; to be used in a `with` statement.
 
     `wait_s` is how long the agent waits each time the person is needed. `questions` says whether the person's
-    questions can be answered here, from standard input; unless given, where that is a terminal.
+    questions can be answered here, from standard input; unless given, where that is a terminal. `keeps` says that the
+    request stays open when the command is stopped.
     """
 
-    def __init__(self, screen: Screen, *, wait_s: int, browser: bool = False, questions: bool | None = None) -> None:
-        self._screen, self._wait_s, self._browser = screen, wait_s, browser
+    def __init__(
+        self,
+        screen: Screen,
+        *,
+        wait_s: int,
+        browser: bool = False,
+        questions: bool | None = None,
+        keeps: bool = False,
+    ) -> None:
+        self._screen, self._wait_s, self._browser, self._keeps = screen, wait_s, browser, keeps
+        self._said = False
         self.takes_questions = sys.stdin.isatty() and not screen.json_output if questions is None else questions
         self._progress: Progress | None = None
 
@@ -37,6 +47,7 @@ class Waiting:
         if self._screen.json_output:
             self._screen.document({"event": "interaction", "url": direct.person_url, "code": direct.code})
             return
+        self._said = True
         hook = OpenBrowser() if self._browser else PrintURL()
         hook(direct)
         self._start()
@@ -68,6 +79,10 @@ class Waiting:
 
     def report(self, report: Report) -> None:
         """What the agent says of itself; only arrivals are worth a line."""
+        if report.event == "waiting" and not self._said and not self._screen.json_output:
+            self._said = True
+            # Nobody was shown a page: the person is told by their server, or somebody else decides.
+            self._start()
         if report.event == "waiting" and report.details.get("status") == "interacting" and self._progress is not None:
             for task in self._progress.tasks:
                 self._progress.update(task.id, description="The person is looking at the page.")
@@ -78,6 +93,8 @@ class Waiting:
             self._screen.say("The pending request was withdrawn at the server.")
 
     def _start(self) -> None:
+        if self._wait_s <= 0:
+            return
         if not self._screen.err.is_terminal:
             self._screen.say(f"Waiting up to {self._wait_s} seconds for the decision.")
             return
@@ -89,7 +106,8 @@ class Waiting:
             transient=True,
         )
         self._progress.start()
-        self._progress.add_task("Waiting for the person to decide. Ctrl-C withdraws the request.", total=None)
+        stopping = "Ctrl-C stops waiting" if self._keeps else "Ctrl-C withdraws the request"
+        self._progress.add_task(f"Waiting for the person to decide. {stopping}.", total=None)
 
     def _stop(self) -> None:
         if self._progress is not None:
