@@ -24,18 +24,23 @@ HOSTS = ("resource.example", "a.b.example", "xn--bcher-kva.example", "resource.e
 
 @st.composite
 def requests(draw: st.DrawFn, *, query: bool = True, body: bool = True) -> Request:
-    """A request with one or two header fields of its own."""
+    """A request with a header field of its own, `x-note`, or without."""
     path = "".join("/" + segment for segment in draw(st.lists(_SEGMENT, min_size=1, max_size=4)))
     # A path that begins with two slashes is taken for an authority by some parsers.
     url = f"https://{draw(st.sampled_from(HOSTS))}/{path.lstrip('/')}"
     if query and draw(st.booleans()):
         url += "?" + draw(_QUERY)
     content = draw(st.binary(min_size=1, max_size=64)) if body and draw(st.booleans()) else b""
-    fields = [("x-note", draw(_VALUE))]
+    fields = [("x-note", draw(_VALUE))] if draw(st.booleans()) else []
     if content:
         fields.append(("content-type", "application/octet-stream"))
     method = "POST" if content else draw(st.sampled_from(["GET", "DELETE", "OPTIONS"]))
     return Request(method, url, Fields(fields), content)
+
+
+def beyond_the_profile(request: Request, *, query: bool = True) -> tuple[str, ...]:
+    """What such a request has to be covered beside what always is: its own field, and its query."""
+    return (*(["x-note"] if "x-note" in request.headers else []), *(["@query"] if query and request.query else []))
 
 
 _MEMBER = st.sampled_from(["a", "b=1", "c=2.50;p", 'a="x,  y"', "d=(a   b);q", "b=?0", "e=:AAE=:", "c=tok"])

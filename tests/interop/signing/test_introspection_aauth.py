@@ -17,7 +17,7 @@ from aauthlib.base64url import b64url_decode
 from aauthlib.errors import SignatureError
 from aauthlib.http import Fields, Request
 from aauthlib.keys import SigningKey
-from tests.interop.signing.messages import requests
+from tests.interop.signing.messages import beyond_the_profile, requests
 from tests.interop.signing.parties import LEVELS, SERVER, URL, Parties, arrived, base_of, post
 
 pytestmark = [pytest.mark.interop, pytest.mark.spec("#verification", "#covered-components")]
@@ -99,7 +99,7 @@ class Recording(PeerKey):
 @given(request_=requests(), scheme=st.sampled_from(SCHEMES))
 def test_both_sign_the_same_base_and_each_verifies_the_other_on_any_request(request_: Request, scheme: str) -> None:
     key, _ = PARTIES.signer(scheme)
-    cover = ("x-note", *(("@query",) if request_.query else ()))
+    cover = beyond_the_profile(request_)
     assert peer_verifies(PARTIES, PARTIES.signed(request_, scheme, cover=cover)).thumbprint == key.thumbprint
     theirs = peer_signs(PARTIES, request_, scheme)
     assert Recording.signed == base_of(theirs)
