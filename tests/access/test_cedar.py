@@ -49,6 +49,38 @@ async def test_scope_values_are_actions_and_organisations_belong_to_their_person
     assert isinstance(await decide(sub_agent="aauth:helper+x@ap.example"), Deny)
 
 
+@pytest.mark.spec("#as-decision-logic")
+@pytest.mark.parametrize(
+    ("condition", "facts", "others"),
+    [
+        ('principal == Agent::"aauth:a@ap.example"', {"agent": "aauth:a@ap.example"}, {"agent": "aauth:b@ap.example"}),
+        ('principal in Provider::"https://x.example"', {"provider": "https://x.example"}, {}),
+        ('principal in PersonServer::"https://x.example"', {"person_server": "https://x.example"}, {}),
+        ('principal in Tenant::"https://ps.corp.example lab"', {"tenant": "lab"}, {"tenant": "corp"}),
+        ('resource == Resource::"https://x.example"', {"resource": "https://x.example"}, {}),
+        ('context.scope == "calendar.read"', {}, {"scope": ("calendar.write",)}),
+        ('context has account && context.account == "a"', {"account": "a"}, {"account": "b"}),
+        ("context has mission_s256", {"mission_s256": "m"}, {}),
+        ('context.claims has email && context.claims.email == "e"', {"claims": {"email": "e"}}, {"claims": {}}),
+        ('context.answers has Why && context.answers.Why == "So"', {"answers": {"Why": "So"}}, {"answers": {}}),
+        ("principal.claims has attested && principal.claims.attested", {"agent_claims": {"attested": True}}, {}),
+        ("principal has sub_agent", {"sub_agent": "aauth:a+b@ap.example"}, {}),
+        ("context.time.hour == 8 && context.time.weekday == 5", {}, {"now": 1_800_003_600.0}),
+        ("context.bound", {"bound_user": "ana"}, {}),
+        ("context.paid", {"paid": True}, {}),
+        ("context.approved", {"approved_by": "boss"}, {}),
+        ("context.chained", {"chained": True}, {}),
+        ("context.step_up", {"step_up": True}, {}),
+        ("context.trusted", {"trusted": True}, {"trusted": False}),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
+async def test_a_policy_can_look_at_each_fact(condition: str, facts: dict[str, Any], others: dict[str, Any]) -> None:
+    text = f"permit(principal, action, resource) when {{ {condition} }};"
+    assert await decide(text, **facts) == Allow()
+    assert isinstance(await decide(text, **others), Deny)
+
+
 async def test_a_demand_is_made_once_and_then_what_is_permitted_is_granted() -> None:
     asked: dict[str, Any] = {"scope": ("calendar.read", "calendar.write")}
     assert await decide(**asked) == AskClaims(("email", "groups"))

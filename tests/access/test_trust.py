@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from typing import Any
+
 import pytest
 
 from aauthlib import errors
@@ -46,6 +50,26 @@ async def test_unknown_person_servers_may_have_few_requests_waiting_and_known_on
         await world.ask()
     world.server.turnstile.trust = Trust({PS: None})
     assert (await world.ask()).status == 202
+
+
+@pytest.mark.spec("#ps-as-trust-establishment")
+async def test_an_unknown_person_server_that_asks_at_once_gets_no_more_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.policy.decide = lambda facts: NeedApproval()
+    world.server.turnstile.limits = Limits(open_first_contact=1)
+    count, everybody = world.server.store.open_exchanges, asyncio.Barrier(3)
+
+    async def counted(*args: Any, **kwargs: Any) -> tuple[int, int, int]:
+        found = await count(*args, **kwargs)
+        # Nobody opens a request before all have counted, unless they are kept from counting.
+        with suppress(TimeoutError, asyncio.BrokenBarrierError):
+            await asyncio.wait_for(everybody.wait(), 0.05)
+        return found
+
+    monkeypatch.setattr(world.server.store, "open_exchanges", counted)
+    answers = await asyncio.gather(*(world.ask() for _ in range(3)), return_exceptions=True)
+    assert [type(answer) for answer in answers].count(errors.RateLimited) == 2
 
 
 async def test_all_unknown_person_servers_together_are_bounded(world: World) -> None:

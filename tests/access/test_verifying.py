@@ -185,6 +185,19 @@ async def test_an_expired_or_forged_agent_token_is_refused(world: World) -> None
     await refused(world, world.bundle(key, agent_token=old), errors.ExpiredAgentToken)
 
 
+@pytest.mark.spec("#ps-to-as-token-request")
+async def test_what_11_asks_for_decides_before_what_12_settles_about_the_agent_token(world: World) -> None:
+    key, other = SigningKey.generate(), SigningKey.generate()
+    agent = rewritten(world.agent(other), other)
+    presented = rewritten(world.person(key), other)
+    await refused(world, world.bundle(key, agent_token=agent, resource_token="x"), errors.InvalidResourceToken)
+    token = world.resource_token(world.person(key))
+    body = world.bundle(key, agent_token=agent, presented_token=presented, resource_token=token)
+    await refused(world, body, errors.InvalidPresentedToken)
+    await refused(world, world.bundle(key, agent_token=agent, upstream_token="x"), errors.InvalidUpstreamToken)
+    await refused(world, world.bundle(key, agent_token=agent), errors.InvalidAgentToken)
+
+
 async def test_an_agent_of_another_person_server_is_refused(world: World) -> None:
     key = SigningKey.generate()
     await refused(world, world.bundle(key, agent_token=world.agent(key, ps=OTHER_PS)), errors.InvalidAgentToken)

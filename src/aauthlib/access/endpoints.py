@@ -8,12 +8,13 @@ stored, so that a poll whose answer was lost can be repeated and a copy of the d
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
 
 from ..deferred.machine import WAITING, Event, State
-from ..deferred.pending import MAX_WAIT_S, Completion, Pending, accepted_response, id_digest
+from ..deferred.pending import MAX_WAIT_S, Completion, Opened, Pending, accepted_response, id_digest
 from ..errors import Denied, Gone, InvalidRequest, NotFound, Revoked
 from ..http import Fields, Request, Response, json_response
 from ..messages.bodies import ClarificationAnswer, FederatedTokenRequest, decode_request
@@ -175,22 +176,29 @@ class TokenEndpoint(AccessServerCore):
 
     async def _open(self, asked: Asked, outcome: Outcome) -> Response:
         await self.tidy()
+        billed = await self.store.has_billing(asked.ps)
+        # One stranger after the other, so that what asks at once is counted too.
+        alone = nullcontext() if billed or self.turnstile.known(asked.ps) else self.turnstile.strangers
+        async with alone:
+            opened = await self._opened(asked, billed=billed)
+        await self._move(await self._exchange(opened.pending), outcome)
+        return await self._answer(opened.url.rpartition("/")[2], ps=asked.ps, wait_s=0)
+
+    async def _opened(self, asked: Asked, *, billed: bool) -> Opened:
+        """A request that waits, if there is room for one more. Raises `RateLimited`."""
         now = self.clock()
         known = self.turnstile.trust.person_servers
         own, of_tenant, first_contacts = await self.store.open_exchanges(
             asked.ps, tenant=asked.tenant, known=list(known), now=now
         )
-        billed = await self.store.has_billing(asked.ps)
         self.turnstile.check_open(asked.ps, own=own, of_tenant=of_tenant, first_contacts=first_contacts, billed=billed)
-        opened = await self.pending.open(
+        return await self.pending.open(
             kind=EXCHANGE,
             owner=asked.ps,
             request=asked.to_request(),
             # A decision after this could not be turned into a token any more.
             lifetime_s=min(float(self.lifetime_s), asked.not_after - now),
         )
-        await self._move(await self._exchange(opened.pending), outcome)
-        return await self._answer(opened.url.rpartition("/")[2], ps=asked.ps, wait_s=0)
 
     async def _move(
         self,

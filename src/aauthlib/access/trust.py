@@ -7,6 +7,7 @@ Rates are counted in memory, one count per process.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -57,6 +58,8 @@ class Turnstile:
 
     def __init__(self, trust: Trust, limits: Limits, *, clock: Clock) -> None:
         self.trust, self.limits = trust, limits
+        #: Held while a request of a person server that is not known is counted and opened.
+        self.strangers = asyncio.Lock()
         self._each = Attempts(limit=limits.rate_first_contact, window_s=60.0, clock=clock)
         self._all = Attempts(limit=limits.rate_all_first_contacts, window_s=60.0, clock=clock)
         self._revocations = Attempts(limit=limits.revocations, window_s=60.0, clock=clock)

@@ -41,8 +41,10 @@ async def verify_request(server: AccessServerCore, body: FederatedTokenRequest, 
     """
     resource_token = await verify_resource_token(server, body.resource_token, ps=ps)
     presented, root = await verify_presented_token(server, body.presented_token, resource_token)
+    upstream = await _upstream_token(server, body, ps)
     agent, subagent = await _agent_tokens(server, body, resource_token, ps)
-    upstream = await _upstream_token(server, body, agent, ps)
+    if upstream is not None and upstream.aud != agent.iss:
+        raise InvalidUpstreamToken("The upstream token was not issued for the intermediary whose agent token this is.")
     if upstream is None and agent.ps not in (None, ps):
         # Down a chain it does not matter: an intermediary is routed to its caller's person server (#call-chaining).
         raise InvalidAgentToken("The agent token names another person server than the one that signed this request.")
@@ -146,9 +148,9 @@ async def _agent_token(server: AccessServerCore, text: str) -> AgentToken:
 
 
 async def _upstream_token(
-    server: AccessServerCore, body: FederatedTokenRequest, agent: AgentToken, ps: str
+    server: AccessServerCore, body: FederatedTokenRequest, ps: str
 ) -> PersonToken | AuthToken | None:
-    """#upstream-token-verification, steps 1 to 3."""
+    """#upstream-token-verification, but for its `aud`, which is the intermediary's that the agent token names."""
     if body.upstream_token is None:
         return None
     flow: Flow[PersonToken | AuthToken] = verify(
@@ -160,8 +162,6 @@ async def _upstream_token(
         raise as_parameter_error(error, "upstream") from error
     if token.person_server != ps:
         raise InvalidUpstreamToken("The upstream token is of another person server than the one that signed here.")
-    if token.aud != agent.iss:
-        raise InvalidUpstreamToken("The upstream token was not issued for the intermediary whose agent token this is.")
     if await server.store.is_revoked(token.iss, token.jti):
         raise RevokedUpstreamToken("The upstream token was revoked.")
     record = await server.store.issued(token.jti) if _is_own(server, token) else None

@@ -28,8 +28,8 @@ class Office:
     world: World
     browsers: list[Browser] = field(default_factory=list)
 
-    def browser(self) -> Browser:
-        browser = Browser(self.app, AS)  # type: ignore[arg-type]
+    def browser(self, address: str = "127.0.0.1") -> Browser:
+        browser = Browser(self.app, AS, address=address)  # type: ignore[arg-type]
         self.browsers.append(browser)
         return browser
 

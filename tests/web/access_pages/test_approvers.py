@@ -63,6 +63,19 @@ async def test_two_of_a_group_approve_and_each_sees_how_it_stands(
     assert 'name="decision"' not in finn.page
 
 
+async def test_of_the_address_a_decision_came_from_the_network_is_kept_and_no_more(
+    office: Office, world: World, asked: Response
+) -> None:
+    await office.join("finn", "approver", "finance")
+    finn = office.browser("203.0.113.77")
+    await finn.sign_in("finn")
+    path = await review(finn)
+    await finn.submit(path, decision="approve")
+    await finn.get(path)
+    assert "from 203.0.113.0/24" in finn.text
+    assert "203.0.113.77" not in finn.page
+
+
 async def test_a_second_decision_of_the_same_person_is_refused(office: Office, world: World, asked: Response) -> None:
     finn = await office.join("finn", "approver", "finance")
     path = await review(finn)

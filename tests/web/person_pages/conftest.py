@@ -58,9 +58,10 @@ class _Forms(HTMLParser):
 class Browser:
     """Follows no redirect, keeps cookies, sends what a browser sends."""
 
-    def __init__(self, app: PersonApp, origin: str) -> None:
+    def __init__(self, app: PersonApp, origin: str, *, address: str = "127.0.0.1") -> None:
         self.origin = origin
-        self.client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=origin)
+        transport = httpx2.ASGITransport(app=app, client=(address, 123))
+        self.client = httpx2.AsyncClient(transport=transport, base_url=origin)
         self.page = ""
 
     async def get(self, path: str, **headers: str) -> httpx2.Response:
