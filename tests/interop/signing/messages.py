@@ -20,17 +20,19 @@ _SEGMENT = _joined([*_UNRESERVED, *"!$&'*+,=:@", "%20", "%2F", "%C3%A9"], max_si
 _QUERY = _joined([*_UNRESERVED, *"&=+/?", "%20", "%26"], min_size=1, max_size=16)
 _VALUE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=40).map(str.strip)
 HOSTS = ("resource.example", "a.b.example", "xn--bcher-kva.example", "resource.example:8443")
+AS_WRITTEN = (*HOSTS, "Resource.Example", "resource.example:443")
+"""Hosts also as people write them, which `@authority` does not keep (RFC 9421, Section 2.2.3)."""
 
 
 @st.composite
-def requests(draw: st.DrawFn, *, query: bool = True, body: bool = True) -> Request:
+def requests(draw: st.DrawFn, *, hosts: tuple[str, ...] = HOSTS) -> Request:
     """A request with a header field of its own, `x-note`, or without."""
     path = "".join("/" + segment for segment in draw(st.lists(_SEGMENT, min_size=1, max_size=4)))
     # A path that begins with two slashes is taken for an authority by some parsers.
-    url = f"https://{draw(st.sampled_from(HOSTS))}/{path.lstrip('/')}"
-    if query and draw(st.booleans()):
+    url = f"https://{draw(st.sampled_from(hosts))}/{path.lstrip('/')}"
+    if draw(st.booleans()):
         url += "?" + draw(_QUERY)
-    content = draw(st.binary(min_size=1, max_size=64)) if body and draw(st.booleans()) else b""
+    content = draw(st.binary(min_size=1, max_size=64)) if draw(st.booleans()) else b""
     fields = [("x-note", draw(_VALUE))] if draw(st.booleans()) else []
     if content:
         fields.append(("content-type", "application/octet-stream"))

@@ -210,3 +210,13 @@ def test_each_verifies_the_other_on_any_request(parties: Parties, request_: Requ
     theirs = arrived(request_, corrected(peer_signs(parties, request_, scheme)))
     assert (b'"x-note": ' in base_of(theirs)) is ("x-note" in request_.headers)
     assert parties.verified(theirs).level is LEVELS[scheme]
+
+
+@pytest.mark.spec("rfc9421#2.2.3")
+@pytest.mark.parametrize("host", ["Resource.Example", "resource.example:443"])
+def test_it_covers_the_host_as_it_is_written(parties: Parties, host: str) -> None:
+    """Should this fail, the peer was corrected: let random requests have such hosts, and say so in docs/interop.md."""
+    written = Request("GET", f"https://{host}/data")
+    assert peer_verifies(parties, parties.signed(written, "hwk")) is False
+    with pytest.raises(InvalidSignature):
+        parties.verified(arrived(written, corrected(peer_signs(parties, written, "hwk"))))

@@ -104,3 +104,15 @@ def test_both_sign_the_same_base_and_each_verifies_the_other_on_any_request(requ
     theirs = peer_signs(PARTIES, request_, scheme)
     assert Recording.signed == base_of(theirs)
     assert PARTIES.verified(theirs).level is LEVELS[scheme]
+
+
+@pytest.mark.spec("rfc9421#2.2.3")
+def test_it_keeps_a_default_port() -> None:
+    """Should this fail, the peer was corrected: let random requests have such hosts, and say so in docs/interop.md."""
+    written = Request("GET", "https://resource.example:443/data")
+    with pytest.raises(VerificationError, match="does not verify"):
+        peer_verifies(PARTIES, PARTIES.signed(written, "jwt"))
+    with pytest.raises(SignatureError):
+        PARTIES.verified(peer_signs(PARTIES, written, "jwt"))
+    upper = Request("GET", "https://Resource.Example/data")
+    assert peer_verifies(PARTIES, PARTIES.signed(upper, "jwt")).thumbprint == PARTIES.agent.thumbprint
