@@ -8,7 +8,15 @@ from email.utils import formatdate
 import pytest
 
 from aauthlib.agent import AgentContext, ChallengeUnmet, RequestRefused
-from aauthlib.errors import ClockSkew, ExpiredJWT, InvalidSignature, RevokedJWT, UnknownKey, UnsupportedAlgorithm
+from aauthlib.errors import (
+    ClockSkew,
+    ExpiredJWT,
+    InvalidSignature,
+    RevokedJWT,
+    SignatureError,
+    UnknownKey,
+    UnsupportedAlgorithm,
+)
 from aauthlib.http import Request, Response, json_response
 from aauthlib.keys import SigningKey
 from aauthlib.messages.problems import error_response
@@ -122,9 +130,9 @@ def test_an_agent_token_the_server_finds_expired_is_replaced(world: World, resou
 
 
 @pytest.mark.spec("#authentication-errors")
-@pytest.mark.parametrize("error", [ExpiredJWT(), RevokedJWT()])
+@pytest.mark.parametrize("error", [ExpiredJWT(), RevokedJWT(), UnknownKey()])
 def test_a_server_that_refuses_the_fresh_token_too_is_believed(
-    resource: Resource, fetch: Fetch, error: ExpiredJWT | RevokedJWT
+    resource: Resource, fetch: Fetch, error: ExpiredJWT | RevokedJWT | UnknownKey
 ) -> None:
     resource.respond = lambda request, caller: error_response(error)
     with pytest.raises(RequestRefused, match=error.code) as caught:
@@ -230,15 +238,22 @@ def test_a_server_that_accepts_nothing_this_agent_can_do_is_left(world: World, f
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
-        (UnknownKey(), "metadata and JWKS are published"),
         (UnsupportedAlgorithm(accepted=["ES256"]), "algorithm it accepts"),
         (InvalidSignature(), "changes the request"),
     ],
 )
 def test_what_cannot_be_helped_is_surfaced_with_advice(
-    world: World, fetch: Fetch, error: UnknownKey, advice: str
+    world: World, fetch: Fetch, error: SignatureError, advice: str
 ) -> None:
     world.servers[RESOURCE] = lambda request: error_response(error)
     with pytest.raises(RequestRefused, match=advice):
         fetch()
     assert len(world.sent) == 1
+
+
+@pytest.mark.spec("#authentication-errors", "#jwks-discovery")
+def test_a_key_that_is_not_found_for_a_fresh_token_either_is_surfaced_with_advice(world: World, fetch: Fetch) -> None:
+    world.servers[RESOURCE] = lambda request: error_response(UnknownKey())
+    with pytest.raises(RequestRefused, match="metadata and JWKS are published"):
+        fetch()
+    assert len(world.sent) == 2

@@ -129,6 +129,26 @@ class Contract:
         clock.now += DEFAULT_LEAD_S
         assert keys.signing.kid == new.kid, "the one that waited was overtaken"
 
+    async def test_a_leaked_key_is_published_no_longer_nor_one_that_waits(self, store: KeyStore, clock: Clock) -> None:
+        keys = await opened(store, clock)
+        clock.now += 1
+        await keys.rotate()
+        clock.now += 1
+        new = await keys.replace()
+        assert kids(keys) == [new.kid]
+        assert keys.signing.kid == new.kid
+        other = await opened(store, clock)
+        assert kids(other) == [new.kid]
+
+    async def test_processes_that_replace_at_once_leave_one_key_of_theirs(self, store: KeyStore, clock: Clock) -> None:
+        rings = [await opened(store, clock) for _ in range(3)]
+        old = rings[0].signing.kid
+        clock.now += 1
+        made = await asyncio.gather(*(each.replace() for each in rings))
+        left = [key.kid for key in await store.keys()]
+        assert len(left) == 1
+        assert left[0] in {key.kid for key in made} - {old}
+
     async def test_a_process_that_dies_after_it_made_a_key_leaves_a_whole_rotation(
         self, store: KeyStore, clock: Clock
     ) -> None:

@@ -19,6 +19,7 @@ from ..errors import (
     InvalidSignature,
     RevokedJWT,
     SignatureError,
+    UnknownKey,
     UnsupportedAlgorithm,
     UnsupportedScheme,
 )
@@ -64,7 +65,7 @@ class Recovery:
         match error:
             case InvalidInput():
                 done = self._cover_more(error, attempt, response)
-            case ExpiredJWT() | RevokedJWT():
+            case ExpiredJWT() | RevokedJWT() | UnknownKey():
                 done = self._drop_token(error, attempt)
             case ClockSkew() | InvalidSignature():
                 done = self._correct_clock(error, response)
@@ -77,7 +78,9 @@ class Recovery:
             case _:
                 done = None
         remedy = (
-            f"{error.code}:{attempt.credential.level}" if isinstance(error, ExpiredJWT | RevokedJWT) else error.code
+            f"{error.code}:{attempt.credential.level}"
+            if isinstance(error, ExpiredJWT | RevokedJWT | UnknownKey)
+            else error.code
         )
         if done is None or remedy in self._tried:
             raise _refusal(error, response, attempt)
@@ -120,7 +123,9 @@ class Recovery:
                     self._agent.credentials.forget_tokens()
             case _:
                 return None
-        return f"the {'revoked' if revoked else 'expired'} token is dropped and a fresh one is obtained"
+        # Of a key that its issuer took out of its set nothing is left, and a fresh token has another key.
+        why = "revoked" if revoked else "unverifiable" if isinstance(error, UnknownKey) else "expired"
+        return f"the {why} token is dropped and a fresh one is obtained"
 
     def _correct_clock(self, error: SignatureError, response: Response) -> str | None:
         offset = self._offset(response)
@@ -193,8 +198,8 @@ def _refusal(error: SignatureError, response: Response, attempt: Attempt) -> Req
         "cache_miss": "The token was presented in full and it says the same.",
         "unsupported_algorithm": "Make an identity with an algorithm it accepts (Accept-Signature-Alg).",
         "unknown_key": (
-            "It cannot find the key of the token's issuer. Check that the issuer's metadata and JWKS are published "
-            "and hold the key."
+            "It cannot find the key of the token's issuer, nor that of a fresh token. Check that the issuer's "
+            "metadata and JWKS are published and hold the key."
         ),
         "issuer_missing": "The metadata of the token's issuer names no issuer.",
         "issuer_mismatch": "The metadata of the token's issuer names another issuer.",

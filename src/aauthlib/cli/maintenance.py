@@ -20,6 +20,10 @@ AtOnce = Annotated[
     bool,
     typer.Option("--at-once", help="Sign with it from now on. Who has just fetched the old key set may refuse it."),
 ]
+Leaked = Annotated[
+    bool,
+    typer.Option("--leaked", help="Somebody else has a key: it signs with a new one now, and no other is published."),
+]
 Role = Annotated[
     str | None, typer.Option("--role", help="person, access or provider, where the database holds several servers.")
 ]
@@ -53,16 +57,18 @@ def keys(url: Url, json_output: Json = False) -> None:
 
 
 @db.command("rotate-keys")
-def rotate_keys(url: Url, at_once: AtOnce = False, role: Role = None) -> None:
+def rotate_keys(url: Url, at_once: AtOnce = False, leaked: Leaked = False, role: Role = None) -> None:
     """Give the servers in the database a new signing key.
 
     It is published now and signs in ten minutes, when everybody has had time to see it. The one before stays published
     until the last token it signed has expired. Running servers notice within a minute.
+
+    With --leaked what the keys so far signed verifies no longer, whoever signed it: agents get new tokens.
     """
     from .server_keys import rotate_keys as rotate
 
     screen = Screen()
-    carry_out(screen, lambda: rotate(screen, url, at_once=at_once, role=role))
+    carry_out(screen, lambda: rotate(screen, url, at_once=at_once, leaked=leaked, role=role))
 
 
 @db.command("new-key")

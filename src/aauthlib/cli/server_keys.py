@@ -36,8 +36,8 @@ def list_keys(screen: Screen, url: str) -> int:
     return Exit.OK
 
 
-def rotate_keys(screen: Screen, url: str, *, at_once: bool, role: str | None) -> int:
-    """A new signing key for each server in the database, or for the one of `role`."""
+def rotate_keys(screen: Screen, url: str, *, at_once: bool, leaked: bool, role: str | None) -> int:
+    """A new signing key for each server in the database, or for the one of `role`; `leaked` takes the others away."""
     if role is not None and role not in _LONGEST_TOKEN_S:
         raise ConfigurationError(f"--role is one of {', '.join(_LONGEST_TOKEN_S)}.")
 
@@ -49,7 +49,7 @@ def rotate_keys(screen: Screen, url: str, *, at_once: bool, role: str | None) ->
         made = {}
         for each in chosen:
             ring = KeyRing(_stores(database)[each], clock=time.time, longest_token_s=_LONGEST_TOKEN_S[each])
-            newest = await ring.rotate(at_once=at_once)
+            newest = await (ring.replace() if leaked else ring.rotate(at_once=at_once))
             made[each] = newest, newest.kid not in {key.kid for key in known[each]}
         return made
 
@@ -57,6 +57,8 @@ def rotate_keys(screen: Screen, url: str, *, at_once: bool, role: str | None) ->
     for each, (newest, new) in made.items():
         if new:
             screen.say(f"{each}: {safe(newest.kid)} is published, and signs from {_when(newest.use_from)}.")
+            if leaked:
+                screen.say(f"{each}: no other key is published any more. A server that runs notices within a minute.")
         else:
             screen.say(f"{each}: {safe(newest.kid)} is published already, and signs from {_when(newest.use_from)}.")
     return Exit.OK

@@ -22,6 +22,7 @@ __all__ = ["DEFAULT_LEAD_S", "DEFAULT_ROTATION_S", "KEY_SET_MAX_AGE_S", "KeyRing
 KEY_SET_MAX_AGE_S = 300
 #: How old this process's view of the keys may be; in seconds.
 _RELOAD_S = 60.0
+_LEAST_APART_S = 0.001
 #: How long a new key is published before it signs: until every process publishes it, every copy from before has been
 #: discarded, and whoever fetches at most once a minute has done it; the rest is for clocks that differ. In seconds.
 DEFAULT_LEAD_S = 600
@@ -126,6 +127,21 @@ class KeyRing:
                 await self._add(lead_s=0 if at_once else self._lead_s)
             return self._keys[-1]
 
+    async def replace(self) -> StoredKey:
+        """The keys so far may be in other hands: a new one signs at once, and none but it is published. Returns it.
+
+        What the others signed verifies no longer, with whoever looks at the key set again.
+        """
+        await self.refresh()
+        async with self._turn:
+            await self._load()
+            made = None
+            while made is None:  # Another process may make one meanwhile, by the keys that are to go.
+                made = await self._add(lead_s=0)
+            await self._store.drop_keys([key.kid for key in self._keys if key.kid != made.kid])
+            await self._load()
+            return made
+
     def _fresh(self) -> bool:
         return 0 <= self._clock() - self._loaded_at < self._reload_s
 
@@ -134,14 +150,17 @@ class KeyRing:
         read = {key.kid: self._read.get(key.kid) or SigningKey.from_jwk(key.jwk) for key in keys}
         self._keys, self._read, self._loaded_at = keys, read, self._clock()
 
-    async def _add(self, *, lead_s: float) -> None:
+    async def _add(self, *, lead_s: float) -> StoredKey | None:
+        """A new key, or `None` when another process made one in between."""
         now = self._clock()
         jwk = dict(SigningKey.generate(self._alg).to_private_jwk())
-        await self._store.add_key(
-            StoredKey(jwk=jwk, published_at=now, use_from=now + lead_s),
-            only_if_latest=self._keys[-1].kid if self._keys else None,
-        )
+        latest = self._keys[-1] if self._keys else None
+        # Later than the latest, whatever this process's clock says: the order is how two processes agree.
+        published_at = now if latest is None else max(now, latest.published_at + _LEAST_APART_S)
+        key = StoredKey(jwk=jwk, published_at=published_at, use_from=now + lead_s)
+        kept = await self._store.add_key(key, only_if_latest=latest.kid if latest is not None else None)
         await self._load()
+        return key if kept else None
 
     async def _drop_old(self) -> None:
         """Forget a key once its successor has signed for longer than any token of its own can live."""
