@@ -89,7 +89,8 @@ def test_an_agent_without_a_way_to_its_person_says_so_and_withdraws(
     with pytest.raises(UnsupportedRequirement, match="on_interaction hook"):
         fetch(by=make_agent(world, agent_key, capabilities=()))
     assert ps.cancelled == 1
-    assert "capabilities" not in ps.bodies[0][1]
+    # Said, since without it the mission's would hold (#person-token-request).
+    assert ps.bodies[0][1]["capabilities"] == []
 
 
 @pytest.mark.spec("#agent-response-to-clarification")

@@ -340,11 +340,18 @@ async def call(
     ]
     sent: list[Mapping[str, Any]] = []
 
+    answered = asyncio.Event()
+
     async def receive() -> Any:
-        return incoming.pop(0) if incoming else {"type": "http.disconnect"}
+        if incoming:
+            return incoming.pop(0)
+        await answered.wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         sent.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            answered.set()
 
     await app(scope, receive, send)
     assert sent[0]["type"] == "http.response.start"

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Table, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..base64url import b64url_encode
+from .access_approval_tables import access_approval_entries
 from .access_tables import people
 from .account_sign_ins import recovery_code_table, session_table
 from .accounts import account_table, passkey_table
@@ -100,6 +101,7 @@ PERSONAL: tuple[Held, ...] = (
     Held(members, _column(members), "deleted"),
     # Of an access server that shares the database.
     Held(people, _column(people), "deleted", json=frozenset({"approves"})),
+    Held(access_approval_entries, _column(access_approval_entries), "pseudonymised", frozenset({"voter_key"})),
     Held(identities, _column(identities), "deleted", frozenset({"key"})),
     Held(profiles, _column(profiles), "deleted", json=frozenset({"claims"})),
     Held(bindings, _column(bindings), "deleted"),
@@ -195,7 +197,6 @@ IMPERSONAL: Mapping[str, str] = {
     "person_federations": "where a request stands with an access server; goes with the request, its tokens at once",
     **dict.fromkeys(
         (
-            "access_approval_entries",
             "access_approvals",
             "access_billing",
             "access_bindings",

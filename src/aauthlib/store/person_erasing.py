@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Text, delete, or_, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from .access_approval_tables import access_approval_entries
 from .approval_tables import approval_entries
 from .database import from_json, to_json
 from .pending import pending_table
@@ -52,6 +53,12 @@ async def erase(connection: AsyncConnection, person_id: str, *, pseudonym: str) 
             .where(column == person_id)
             .values({column.name: pseudonym, "text": "", "network": "", "browser": "", "method": ""})
         )
+    # The same of an access server that shares the database, where who decided is named, too.
+    await connection.execute(
+        update(access_approval_entries)
+        .where(access_approval_entries.c.person_id == person_id)
+        .values(person_id=pseudonym, name="", text="", network="", browser="", method="")
+    )
     # The account last: other tables refer to it.
     for held in reversed(PERSONAL):
         if held.ending == "deleted":

@@ -171,10 +171,10 @@ class SQLResourceStore(SQLInvocations):
         now = self._clock()
         if now - self._forgot_at < _FORGET_EVERY_S:
             return
-        self._forgot_at = now
+        since, self._forgot_at = self._forgot_at - _FORGET_EVERY_S, now
         over = now - _KEEP_OVER_S
         await connection.execute(delete(_revocations).where(_revocations.c.until <= now))
-        await forget_results(connection, now)
+        await forget_results(connection, since, now)
         ended = await expired(connection, before=now - KEPT_AFTER_END_S)
         await connection.execute(delete(pending_table).where(pending_table.c.digest.in_(ended)))
         await connection.execute(delete(_session_tokens).where(_session_tokens.c.valid_until <= now))

@@ -107,7 +107,10 @@ class SQLInvocations(SQLPendingStore):
             await connection.execute(update(_invocations).where(where).values(alive_until=until))
 
 
-async def forget_results(connection: AsyncConnection, now: float) -> None:
-    """What an application answered is not kept beyond the time of its invocation; how that ended is, for a while."""
-    over = (pending_table.c.expires_at <= now, pending_table.c.kind == CHAINED, pending_table.c.decision != "{}")
+async def forget_results(connection: AsyncConnection, since: float, now: float) -> None:
+    """What an application answered is not kept beyond the time of its invocation; how that ended is, for a while.
+
+    Of those whose time ended after `since`: the database cannot say which are empty already, being encrypted.
+    """
+    over = (pending_table.c.expires_at > since, pending_table.c.expires_at <= now, pending_table.c.kind == CHAINED)
     await connection.execute(update(pending_table).where(*over).values(decision="{}"))

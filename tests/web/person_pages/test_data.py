@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from sqlalchemy import LargeBinary, String, insert, select, text
+from sqlalchemy import Float, Integer, LargeBinary, String, insert, select, text
 
 import aauthlib.store
 from aauthlib.accounts.sessions import RECENT_S
@@ -20,6 +20,7 @@ from aauthlib.deferred.machine import State
 from aauthlib.deferred.pending import Pending
 from aauthlib.person.organisation_settings import OrganisationSettings
 from aauthlib.policies.approvers import Step
+from aauthlib.store.access_approval_tables import access_approval_entries, access_approvals
 from aauthlib.store.approval_records import Away, Ballot, BecauseOf, Course, Opening, Origin
 from aauthlib.store.database import Database, schema
 from aauthlib.store.notification_records import Preferences
@@ -239,7 +240,7 @@ async def test_the_copy_has_every_row_on_the_person_and_none_on_anybody_else(lif
     held = (await _export(life.ana))["held"]
     assert set(held) == {each.table.name for each in PERSONAL}
     # Access servers and what they issued are not part of this life.
-    elsewhere = {"access_people", "person_federated_tokens", "person_mission_answers"}
+    elsewhere = {"access_approval_entries", "access_people", "person_federated_tokens", "person_mission_answers"}
     assert {name for name, rows in held.items() if not rows} == elsewhere
     everything = await life.dump()
     for name, rows in held.items():
@@ -293,6 +294,43 @@ async def test_deleting_leaves_nothing_that_leads_to_the_person(life: Life) -> N
             assert said not in repr(rows), (name, said)
     usernames = {row["username"] for row in after["account"]}
     assert usernames == {"boss"}
+
+
+async def test_what_somebody_decided_at_an_access_server_of_the_same_database_is_nobodys(life: Life) -> None:
+    row = {
+        "number": 1,
+        "at": 1.0,
+        "kind": "approve",
+        "name": "ana-there",
+        "text": "fine by ana",
+        "network": "192.0.2.0",
+    }
+    row |= {
+        "network": "192.0.2.0",
+        "browser": "hers",
+        "method": "password",
+        "version": "1",
+        "round": 1,
+        "stage": 1,
+        "voter_key": "k",
+    }
+    filled: dict[str, Any] = {}
+    for column in access_approvals.columns:
+        if not column.nullable:
+            filled[column.name] = 1 if isinstance(column.type, Integer | Float) else "a"
+    async with life.site.app.database.transaction() as connection:
+        await connection.execute(insert(access_approvals).values(**filled))
+        approval = filled["id"]
+        await connection.execute(
+            insert(access_approval_entries).values(approval=approval, person_id=life.person_id, **row)
+        )
+    (entry,) = (await _export(life.ana))["held"]["access_approval_entries"]
+    assert entry["text"] == "fine by ana"
+    await life.delete()
+    (entry,) = (await life.dump())["access_approval_entries"]
+    assert life.person_id not in repr(entry)
+    assert {entry[name] for name in ("name", "text", "network", "browser", "method")} == {""}
+    assert entry["kind"] == "approve"
 
 
 async def test_the_log_still_says_what_was_done(life: Life) -> None:
