@@ -16,7 +16,7 @@ import pytest
 from aauth.revocation import send_revocation
 
 from aauthlib import jws
-from aauthlib.access import Allow, AskQuestion, Decision, Deny, Facts, NeedApproval, NeedInteraction
+from aauthlib.access import Allow, AskQuestion, Deny, NeedApproval, NeedInteraction
 from aauthlib.person.cascade import RECORDED
 from tests.interop.aauth_parties import (
     MID,
@@ -28,6 +28,7 @@ from tests.interop.aauth_parties import (
     serve_their_resource,
     their_agent,
 )
+from tests.interop.deciding import InTurn
 from tests.interop.world import AGENT, AP, AS, PS, RS, World, open_world
 
 pytestmark = pytest.mark.interop
@@ -45,18 +46,7 @@ async def dana(world: World) -> Person:
     return await serve_person_server(world)
 
 
-class Policy:
-    """Wants what it is told to, one thing after the other, then allows."""
-
-    def __init__(self, *wanted: Decision) -> None:
-        self.wanted, self.seen = list(wanted), list[Facts]()
-
-    def __call__(self, facts: Facts) -> Decision:
-        self.seen.append(facts)
-        return self.wanted.pop(0) if self.wanted else Allow()
-
-
-async def guarded(world: World, policy: Policy) -> TheirAgent:
+async def guarded(world: World, policy: InTurn) -> TheirAgent:
     """Our access server and our resource, which it decides for, running, and their agent."""
     await world.serve_access_server(policy)
     await world.serve_resource(access_server=AS)
@@ -69,7 +59,7 @@ def issuer(token: str) -> str:
 
 @pytest.mark.spec("#ps-as-federation", "#as-token-endpoint", "#auth-token-response-verification")
 async def test_their_agent_completes_a_four_party_flow_with_our_servers(world: World, dana: Person) -> None:
-    policy = Policy()
+    policy = InTurn()
     agent = await guarded(world, policy)
     _, auth_token = await agent.granted("GET", "/data", dana)
     response = await agent.call("GET", "/data", auth_token)
@@ -80,7 +70,7 @@ async def test_their_agent_completes_a_four_party_flow_with_our_servers(world: W
 
 @pytest.mark.spec("#ps-to-as-token-request", "#resource-token-verification")
 async def test_their_agent_steps_up_with_what_our_access_server_issued(world: World, dana: Person) -> None:
-    policy = Policy()
+    policy = InTurn()
     agent = await guarded(world, policy)
     _, read = await agent.granted("GET", "/data", dana)
     challenged = await agent.call("PUT", "/data", read)
@@ -93,7 +83,7 @@ async def test_their_agent_steps_up_with_what_our_access_server_issued(world: Wo
 
 @pytest.mark.spec("#auth-token-delivery", "#polling-error-codes")
 async def test_a_denial_by_our_access_server_reaches_their_agent_with_its_reason(world: World, dana: Person) -> None:
-    agent = await guarded(world, Policy(Deny("Not on Sundays.")))
+    agent = await guarded(world, InTurn(Deny("Not on Sundays.")))
     with pytest.raises(aauth.TokenError, match=r"denied: The access server says: Not on Sundays\."):
         await agent.granted("GET", "/data", dana)
 
@@ -102,7 +92,7 @@ async def test_a_denial_by_our_access_server_reaches_their_agent_with_its_reason
 async def test_the_person_goes_from_our_page_to_that_of_our_access_server_while_their_agent_polls(
     world: World, dana: Person
 ) -> None:
-    agent = await guarded(world, Policy(NeedInteraction()))
+    agent = await guarded(world, InTurn(NeedInteraction()))
     _, auth_token = await agent.granted("GET", "/data", dana)
     assert (await agent.call("GET", "/data", auth_token)).status_code == 200
     assert [url.partition("/interaction/")[0] for url in dana.visits] == [PS, PS], "the second visit went on by itself"
@@ -112,7 +102,7 @@ async def test_the_person_goes_from_our_page_to_that_of_our_access_server_while_
 async def test_their_agent_is_given_the_page_of_our_access_server_where_consent_is_remembered(
     world: World, dana: Person
 ) -> None:
-    agent = await guarded(world, Policy(Allow(), NeedInteraction()))
+    agent = await guarded(world, InTurn(Allow(), NeedInteraction()))
     person_token, _ = await agent.granted("GET", "/data", dana)
     dana.visits.clear()
     again = await agent.auth_token(await agent.call("GET", "/data", person_token), person_token, dana)
@@ -122,14 +112,14 @@ async def test_their_agent_is_given_the_page_of_our_access_server_where_consent_
 
 @pytest.mark.spec("#as-response", "#approval-pending")
 async def test_their_agent_polls_until_somebody_approves_at_our_access_server(world: World, dana: Person) -> None:
-    app = await world.serve_access_server(Policy(NeedApproval("the owner")))
+    app = await world.serve_access_server(InTurn(NeedApproval("the owner")))
     await world.serve_resource(access_server=AS)
     agent = await their_agent(world, AS)
 
     async def owner() -> None:
         while not (waiting := await app.server.approvals()):  # noqa: ASYNC110 - nothing tells an owner in a test
             await asyncio.sleep(0.02)
-        await app.server.decide_approval(waiting[0].digest, by="the owner", approved=True)
+        await app.server.decide_approval(waiting[0].id, by="the owner", approved=True)
 
     approving = asyncio.create_task(owner())
     _, auth_token = await agent.granted("GET", "/data", dana)
@@ -139,7 +129,7 @@ async def test_their_agent_polls_until_somebody_approves_at_our_access_server(wo
 
 @pytest.mark.spec("#requirement-clarification", "#agent-response-to-clarification", "#as-response")
 async def test_their_agent_answers_a_question_of_our_access_server(world: World, dana: Person) -> None:
-    policy = Policy(AskQuestion("Which **region**?"))
+    policy = InTurn(AskQuestion("Which **region**?"))
     agent = await guarded(world, policy)
     asked: list[str] = []
 
@@ -155,7 +145,7 @@ async def test_their_agent_answers_a_question_of_our_access_server(world: World,
 
 @pytest.mark.spec("#sub-agents", "#ps-to-as-token-request")
 async def test_their_agent_speaks_for_its_sub_agent(world: World, dana: Person) -> None:
-    policy = Policy()
+    policy = InTurn()
     agent = await guarded(world, policy)
     key, public = aauth.generate_ed25519_keypair()
     child = aauth.create_agent_token(
@@ -197,7 +187,7 @@ async def completed(agent: TheirAgent, person_token: str) -> aauth.PollingResult
 
 @pytest.mark.spec("#deferred-auth-token")
 async def test_their_agent_completes_an_invocation_that_our_resource_holds(world: World, dana: Person) -> None:
-    agent = await guarded(world, Policy())
+    agent = await guarded(world, InTurn())
     person_token, _ = await agent.granted("GET", "/data", dana)
     result = await completed(agent, person_token)
     assert (result.success, result.response_body["scope"]) == (True, ["data.read"])
@@ -208,7 +198,7 @@ async def test_what_completes_a_held_invocation_for_their_agent_cannot_send_the_
     world: World, dana: Person
 ) -> None:
     """Should this fail, the peer declares capabilities there by now: remove the line from docs/interop.md."""
-    agent = await guarded(world, Policy())
+    agent = await guarded(world, InTurn())
     person_token = await agent.person_token(dana)
     with pytest.raises(aauth.TokenError) as refused:
         await completed(agent, person_token)
@@ -217,7 +207,7 @@ async def test_what_completes_a_held_invocation_for_their_agent_cannot_send_the_
 
 @pytest.mark.spec("#call-chaining", "#upstream-token-verification", "#intermediary-agent-identity")
 async def test_their_intermediary_calls_our_resource_for_our_agent(world: World, dana: Person) -> None:
-    policy = Policy()
+    policy = InTurn()
     await world.serve_access_server(policy)
     await world.serve_resource(access_server=AS)
     await serve_intermediary(world, dana)
@@ -232,7 +222,7 @@ async def test_their_intermediary_calls_our_resource_for_our_agent(world: World,
 
 @pytest.mark.spec("#token-revocation", "#revocation-cascade", "#revocation-response")
 async def test_their_agent_provider_ends_the_access_of_its_agent_everywhere(world: World, dana: Person) -> None:
-    agent = await guarded(world, Policy())
+    agent = await guarded(world, InTurn())
     person_token, auth_token = await agent.granted("GET", "/data", dana)
     claims = agent.keys.of_token(agent.token)
     outcome = await send_revocation(
@@ -259,7 +249,7 @@ async def test_their_agent_provider_ends_the_access_of_its_agent_everywhere(worl
 
 @pytest.mark.spec("#as-token-endpoint", "#resource-token-structure", "#requirement-auth-token")
 async def test_our_access_server_decides_for_their_resource(world: World, dana: Person) -> None:
-    policy = Policy()
+    policy = InTurn()
     await world.serve_access_server(policy)
     await serve_their_resource(world, decides=AS)
     agent = our_agent(world, dana)
@@ -276,7 +266,7 @@ async def test_their_resource_is_told_by_our_servers_that_access_has_ended(
     world: World, dana: Person, decides: str
 ) -> None:
     if decides == AS:
-        await world.serve_access_server(Policy())
+        await world.serve_access_server(InTurn())
     revoked = await serve_their_resource(world, decides=decides)
     agent = our_agent(world, dana)
     assert (await agent.get(f"{RS}/data")).status_code == 200

@@ -12,11 +12,12 @@ import pytest
 from aauth.http.deferred import generate_interaction_code
 
 from aauthlib import jws
-from aauthlib.access import Allow, AskQuestion, Decision, Deny, Facts, NeedApproval
+from aauthlib.access import AskQuestion, Deny, NeedApproval
 from aauthlib.errors import Denied
 from aauthlib.person.cascade import RECORDED
 from tests.interop.aauth_parties import Person, our_agent, serve_person_server
 from tests.interop.aauth_servers import serve_their_access_server, serve_their_person_server
+from tests.interop.deciding import InTurn
 from tests.interop.world import AGENT, AP, AS, PS, RS, World, exchanges, open_world
 
 pytestmark = pytest.mark.interop
@@ -43,20 +44,9 @@ async def test_our_agent_and_resource_complete_a_three_party_flow_with_their_per
     assert (write.status_code, write.json()["scope"]) == (200, ["data.read", "data.write"])
 
 
-class Policy:
-    """Decides one thing after the other, then allows."""
-
-    def __init__(self, *decisions: Decision) -> None:
-        self.decisions, self.seen = list(decisions), list[Facts]()
-
-    def __call__(self, facts: Facts) -> Decision:
-        self.seen.append(facts)
-        return self.decisions.pop(0) if self.decisions else Allow()
-
-
 @pytest.mark.spec("#ps-to-as-token-request", "#as-token-endpoint", "#auth-token-delivery")
 async def test_our_access_server_issues_to_their_person_server_and_takes_the_step_up(world: World) -> None:
-    policy = Policy()
+    policy = InTurn()
     await world.serve_access_server(policy)
     await world.serve_resource(access_server=AS)
     server = await serve_their_person_server(world)
@@ -71,7 +61,7 @@ async def test_our_access_server_issues_to_their_person_server_and_takes_the_ste
 
 @pytest.mark.spec("#as-response", "#token-endpoint-error-codes")
 async def test_their_person_server_hears_why_our_access_server_says_no(world: World) -> None:
-    await world.serve_access_server(Policy(Deny("Not on Sundays.")))
+    await world.serve_access_server(InTurn(Deny("Not on Sundays.")))
     await world.serve_resource(access_server=AS)
     server = await serve_their_person_server(world)
     await server.keys.learn(AP, RS, AS)
@@ -81,7 +71,7 @@ async def test_their_person_server_hears_why_our_access_server_says_no(world: Wo
 
 @pytest.mark.spec("#as-response", "#requirement-clarification", "#approval-pending")
 async def test_their_poller_answers_a_question_of_our_access_server_and_waits_for_an_approval(world: World) -> None:
-    policy = Policy(AskQuestion("Which region?"), NeedApproval("the owner"))
+    policy = InTurn(AskQuestion("Which region?"), NeedApproval("the owner"))
     app = await world.serve_access_server(policy)
     await world.serve_resource(access_server=AS)
     server = await serve_their_person_server(world)
@@ -90,7 +80,7 @@ async def test_their_poller_answers_a_question_of_our_access_server_and_waits_fo
     async def owner() -> None:
         while not (waiting := await app.server.approvals()):  # noqa: ASYNC110 - nothing tells an owner in a test
             await asyncio.sleep(0.02)
-        await app.server.decide_approval(waiting[0].digest, by="the owner", approved=True)
+        await app.server.decide_approval(waiting[0].id, by="the owner", approved=True)
 
     approving = asyncio.create_task(owner())
     response = await world.agent().get(f"{RS}/data")
@@ -101,7 +91,7 @@ async def test_their_poller_answers_a_question_of_our_access_server_and_waits_fo
 
 @pytest.mark.spec("#revocation-cascade", "#revocation-response", "#who-revokes-what")
 async def test_their_person_server_ends_what_our_access_server_issued_and_is_told_where(world: World) -> None:
-    await world.serve_access_server(Policy())
+    await world.serve_access_server(InTurn())
     await world.serve_resource(access_server=AS)
     server = await serve_their_person_server(world)
     await server.keys.learn(AP, RS, AS)

@@ -14,12 +14,10 @@ import pytest
 
 from aauthlib import jws
 from aauthlib.access import (
-    Allow,
     AskClaims,
     AskQuestion,
     Decision,
     Deny,
-    Facts,
     Narrow,
     NeedApproval,
     NeedInteraction,
@@ -40,6 +38,7 @@ from aauthlib.http import Request
 from aauthlib.person.cascade import UNSUPPORTED
 from aauthlib.web.access import AccessApp
 from aauthlib.web.person import PersonApp, build_person_app
+from tests.interop.deciding import InTurn
 from tests.interop.introspection_peer import introspection, on_mission
 from tests.interop.world import AGENT, AP, AS, PS, RS, World, deliver, exchanges, open_world, signed_lines
 
@@ -61,30 +60,18 @@ def auth_token_claims(agent: AsyncAgent) -> dict[str, Any]:
 # ------------------------------------------------------------------ their person server, our access server
 
 
-def deciding(*decisions: Decision, seen: list[Facts] | None = None) -> Callable[[Facts], Decision]:
-    """A policy that wants one thing after the other, then allows."""
-    wanted = list(decisions)
-
-    def decide(facts: Facts) -> Decision:
-        if seen is not None:
-            seen.append(facts)
-        return wanted.pop(0) if wanted else Allow()
-
-    return decide
-
-
 @pytest.mark.spec("#as-token-endpoint", "#ps-to-as-token-request", "#auth-token-response-verification")
 async def test_our_access_server_issues_an_auth_token_to_their_person_server(world: World) -> None:
-    seen: list[Facts] = []
+    policy = InTurn()
     async with introspection(world, "person"):
-        await world.serve_access_server(deciding(seen=seen))
+        await world.serve_access_server(policy)
         await world.serve_resource(access_server=AS)
         agent = await on_mission(world)
         response = await agent.get(f"{RS}/data")
     assert (response.status_code, response.json()["scope"]) == (200, ["data.read"]), response.text
     claims = auth_token_claims(agent)
     assert (claims["iss"], claims["dwk"], claims["ps"]) == (AS, "aauth-access.json", PS)
-    (facts,) = seen
+    (facts,) = policy.seen
     assert (facts.person_server, facts.provider, facts.agent, facts.resource) == (PS, AP, AGENT, RS)
     # In their words: our resource and our access server carry on what their person token says.
     assert (facts.sub, facts.tenant, facts.mission_s256) == (claims["sub"], "acme", agent.s256)
@@ -93,7 +80,7 @@ async def test_our_access_server_issues_an_auth_token_to_their_person_server(wor
 @pytest.mark.spec("#auth-token-delivery")
 async def test_their_person_server_hands_out_less_than_was_asked_for(world: World) -> None:
     async with introspection(world, "person"):
-        await world.serve_access_server(deciding(Narrow(("data.read",))))
+        await world.serve_access_server(InTurn(Narrow(("data.read",))))
         await world.serve_resource(access_server=AS)
         agent = await on_mission(world)
         token = await agent.authorize(RS, "data.read data.write")
@@ -103,7 +90,7 @@ async def test_their_person_server_hands_out_less_than_was_asked_for(world: Worl
 @pytest.mark.spec("#auth-token-delivery", "#polling-error-codes")
 async def test_their_person_server_relays_a_denial_of_our_access_server_with_its_reason(world: World) -> None:
     async with introspection(world, "person"):
-        await world.serve_access_server(deciding(Deny("Not on Sundays.")))
+        await world.serve_access_server(InTurn(Deny("Not on Sundays.")))
         await world.serve_resource(access_server=AS)
         agent = await on_mission(world)
         with pytest.raises(Denied, match=r"Not on Sundays\."):
@@ -115,7 +102,7 @@ async def test_their_person_server_relays_a_denial_of_our_access_server_with_its
 @pytest.mark.parametrize("approved", [True, False], ids=["approved", "refused"])
 async def test_their_person_server_waits_for_an_approval_at_our_access_server(world: World, approved: bool) -> None:
     async with introspection(world, "person"):
-        app = await world.serve_access_server(deciding(NeedApproval("the owner")))
+        app = await world.serve_access_server(InTurn(NeedApproval("the owner")))
         await world.serve_resource(access_server=AS)
         waited: list[str] = []
 
@@ -150,7 +137,7 @@ def at_our_page(app: AccessApp, decide: Callable[[str, str], Any]) -> Callable[[
 async def test_their_person_server_passes_on_where_our_access_server_wants_the_person(world: World) -> None:
     directed: list[str] = []
     async with introspection(world, "person"):
-        app = await world.serve_access_server(deciding(NeedInteraction()))
+        app = await world.serve_access_server(InTurn(NeedInteraction()))
         await world.serve_resource(access_server=AS)
         visit = at_our_page(app, app.server.approve)
 
@@ -169,7 +156,7 @@ async def test_their_person_server_passes_on_where_our_access_server_wants_the_p
 @pytest.mark.spec("#as-response", "#polling-error-codes")
 async def test_their_person_server_relays_that_the_person_declined_at_our_page(world: World) -> None:
     async with introspection(world, "person"):
-        app = await world.serve_access_server(deciding(NeedInteraction()))
+        app = await world.serve_access_server(InTurn(NeedInteraction()))
         await world.serve_resource(access_server=AS)
         agent = await on_mission(world, on_interaction=at_our_page(app, app.server.deny))
         with pytest.raises(Denied, match="declined"):
@@ -191,7 +178,7 @@ async def test_their_person_server_gives_up_where_our_access_server_wants(
 ) -> None:
     """Should this fail for claims or a question, the peer was completed: say so in docs/interop.md."""
     async with introspection(world, "person"):
-        await world.serve_access_server(deciding(wanted), settlement=TestSettlement())
+        await world.serve_access_server(InTurn(wanted), settlement=TestSettlement())
         await world.serve_resource(access_server=AS)
         agent = await on_mission(world)
         with pytest.raises(Denied, match=said):
@@ -211,7 +198,7 @@ async def test_their_person_server_says_that_our_access_server_cannot_be_reached
 async def test_their_person_server_takes_no_step_up_with_what_our_access_server_issued(world: World) -> None:
     """Should this fail, the peer was completed: say so in docs/interop.md."""
     async with introspection(world, "person"):
-        await world.serve_access_server(deciding())
+        await world.serve_access_server(InTurn())
         await world.serve_resource(access_server=AS)
         agent = await on_mission(world)
         await agent.get(f"{RS}/data")

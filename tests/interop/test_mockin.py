@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from aauthlib import jws
-from aauthlib.deferred.polling import UnsupportedRequirement
 from aauthlib.effects import Answer, Direct
-from aauthlib.errors import Denied, InvalidResourceToken
+from aauthlib.errors import Denied, InvalidResourceToken, UserUnreachable
 from aauthlib.http import Request
 from tests.interop.mockin_peer import AUTH_TOKENS, PERSON_TOKENS, earlier_claim, mockin, told
 from tests.interop.world import PS, RS, Exchange, World, deliver, exchanges, open_world, signed_lines
@@ -222,10 +221,9 @@ async def test_our_resource_asks_for_no_identity_scope_that_mockin_does_not_decl
 
 
 @pytest.mark.spec("#person-token-endpoint", "#aauth-capabilities")
-async def test_mockin_directs_the_person_of_an_agent_that_cannot_direct_anybody(world: World) -> None:
+async def test_mockin_says_that_the_person_of_an_agent_that_can_direct_nobody_cannot_be_reached(world: World) -> None:
     await told(world, person_requirement="interaction", auto_approve=False)
     await world.serve_resource()
     agent = world.agent(on_interaction=None)
-    with pytest.raises(UnsupportedRequirement):
+    with pytest.raises(UserUnreachable):
         await agent.get(f"{RS}/me")
-    assert signed_lines(agent)[-1][::2] == ("DELETE", 204)
