@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, create_mock_engine, insert, inspect, select, text
 from sqlalchemy.engine.mock import MockConnection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..errors import ConfigurationError
@@ -139,7 +139,7 @@ def _adopt(connection: Connection) -> None:
     foreign = "The database holds tables that are not of this schema{}. Give aauthlib a database of its own."
     try:
         run_revisions(connection)
-    except DBAPIError as error:
+    except (SQLAlchemyError, KeyError) as error:  # A column that a revision changes may not be there (KeyError).
         raise ConfigurationError(foreign.format("")) from error
     inspector = inspect(connection)
     for table in whole_schema().sorted_tables:
