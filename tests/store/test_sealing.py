@@ -77,7 +77,9 @@ def test_without_keys_every_text_is_what_it_was(text: str) -> None:
     assert one.open(one.seal(text, *PLACE), *PLACE) == text
 
 
-@pytest.mark.parametrize("bad", ["short", "x" * 44, new_key() + "=", "schlüssel"])
+@pytest.mark.parametrize(
+    "bad", ["short", "x" * 44, new_key() + "=", "schlüssel"], ids=["short", "long", "padded", "no-base64"]
+)
 def test_what_is_no_key_is_refused_without_being_quoted(bad: str) -> None:
     with pytest.raises(ConfigurationError, match=r"Key 2 in .*`aauth db new-key` makes one") as caught:
         Sealer.from_environment({ENVIRONMENT_VARIABLE: f"{new_key()}, {bad}"})
