@@ -6,8 +6,9 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 # Arguments for pytest: make test ARGS="tests/person -k consent"
 ARGS ?=
-# How many processes run the tests; JOBS=0 runs them in one, which a debugger needs.
-JOBS ?= auto
+# How many processes run the tests, by default two a processor, since many wait for servers and browsers; JOBS=0 runs
+# them in one, which a debugger needs.
+JOBS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1))))
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || \
