@@ -336,6 +336,8 @@ ADDRESSES = [
     f"{PS}/missions/{{}}/end",
     f"{PS}/security/recovery-codes",
     f"{PS}/security/sessions/end-others",
+    f"{PS}/log",
+    f"{PS}/log/export",
     f"{PS}/data",
     f"{PS}/data/export",
     f"{PS}/data/delete",

@@ -17,10 +17,12 @@ from aauthlib.errors import Expired, InvalidCode, NotFound, Revoked
 from aauthlib.messages.codes import code_digest
 from aauthlib.store.database import Database
 from aauthlib.store.person import SQLPersonStore
+from aauthlib.store.person_audit import AuditSearch
 from aauthlib.store.person_records import (
     NAMING,
     AgentId,
     AgentOfAnotherPerson,
+    AuditRecord,
     Consent,
     Decision,
     IssuedToken,
@@ -417,6 +419,39 @@ class Contract:
         (newest, oldest) = await store.history("alice", limit=10)
         assert (oldest.action, newest.action) == ("connect agent", "approve person_token")
         assert len(await store.history("alice", limit=1)) == 1
+
+    async def test_the_log_is_searched_page_by_page_and_only_the_persons_own(self, store: SQLPersonStore) -> None:
+        other: AgentId = (AP, "aauth:other_one@ap.example")
+        for number in range(5):
+            details = {"scope": f"read {number}", "said": ["Ünder", {"deep": number}]}
+            for person, agent in (("alice", AGENT), ("mallory", other)):
+                await store.note(
+                    AuditRecord(
+                        at=NOW + number,
+                        person_id=person,
+                        action="connect agent",
+                        agent=agent,
+                        resource=CALENDAR,
+                        result="granted",
+                        details=details,
+                    )
+                )
+
+        async def found(**sought: Any) -> list[float]:
+            page = await store.search_history("alice", AuditSearch(**sought))
+            assert all(entry.person_id == "alice" for entry in page.entries)
+            return [entry.at - NOW for entry in page.entries]
+
+        assert await found() == [4, 3, 2, 1, 0]
+        assert await found(agent="HELPER") == [4, 3, 2, 1, 0]
+        assert await found(agent="other_one") == await found(agent="%") == await found(agent="h_lper") == []
+        assert await found(resource="calendar", since=NOW + 1, until=NOW + 3) == [2, 1]
+        assert await found(words="granted ÜNDER 3") == [3]
+        assert await found(action="mission") == await found(words="mallory") == []
+        first = await store.search_history("alice", AuditSearch(), limit=3)
+        rest = await store.search_history("alice", AuditSearch(), before=first.before, limit=3)
+        assert [entry.at - NOW for entry in (*first.entries, *rest.entries)] == [4, 3, 2, 1, 0]
+        assert rest.before is None
 
 
 class TestOnSQLite(Contract):

@@ -21,6 +21,7 @@ from ..messages.codes import code_digest
 from ..messages.identity_scopes import released_claims
 from ..messages.requirement import CLARIFICATION
 from ..store.approval_records import AgreedTo, Origin
+from ..store.person_audit import AuditPage, AuditSearch
 from ..store.person_conversations import MAX_QUESTIONS, RequestChanged, version_of
 from ..store.person_records import NAMING, AgentId, AuditRecord, Consent, Decision, PersonRequest, Untold
 from .asked import AUTH_TOKEN, PERSON_TOKEN, TOKENS, Asked
@@ -301,6 +302,12 @@ class ConsentDesk(Federating):
     async def history(self, person_id: str, *, limit: int = 100) -> list[AuditRecord]:
         """What happened in the person's name, the newest first."""
         return await self.store.history(person_id, limit=limit)
+
+    async def search_history(
+        self, person_id: str, sought: AuditSearch, *, before: int | None = None, limit: int = 50
+    ) -> AuditPage:
+        """Entries of the person's own audit log, the newest first, older than number `before`."""
+        return await self.store.search_history(person_id, sought, before=before, limit=limit)
 
     # ------------------------------------------------------------------ views
 

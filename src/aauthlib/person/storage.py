@@ -15,6 +15,7 @@ from ..store.approval_records import Approval as NamedApproval
 from ..store.approval_records import Away, Ballot, BecauseOf, Course, Opening, Origin
 from ..store.keyring import KeyStore
 from ..store.person_approvals import Standing as ApprovalStanding
+from ..store.person_audit import AuditPage, AuditSearch
 from ..store.person_conversations import Turn
 from ..store.person_mission_records import Approval, LogEntry, Mission, Verdict
 from ..store.person_records import (
@@ -81,6 +82,9 @@ class PersonStore(PendingStore, Protocol):
     async def export_person(self, person_id: str) -> dict[str, list[dict[str, Any]]]: ...
     async def erase_person(self, person_id: str, *, pseudonym: str, now: float) -> list[IssuedToken]: ...
     async def history(self, person_id: str, *, limit: int) -> list[AuditRecord]: ...
+    async def search_history(
+        self, person_id: str, sought: AuditSearch, *, before: int | None = None, limit: int = 50
+    ) -> AuditPage: ...
 
     # Requests and their decisions
     async def open_requests(self, agent: AgentId, *, now: float, acting_for: str | None = None) -> tuple[int, int]: ...

@@ -34,6 +34,7 @@ from .pending import (
     touch,
 )
 from .person_approvals import SQLApprovals
+from .person_audit import SQLAudit
 from .person_bindings import SQLBindings
 from .person_conversations import RequestChanged, SQLConversations, turns, version_of
 from .person_deciding import (
@@ -103,6 +104,7 @@ class SQLPersonStore(
     SQLNotifications,
     SQLMissions,
     SQLBindings,
+    SQLAudit,
     SQLConversations,
     SQLIssuedTokens,
     SQLRevocations,

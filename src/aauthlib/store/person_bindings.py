@@ -18,6 +18,7 @@ from .approval_deciding import withdraw_all
 from .approval_tables import approvals
 from .database import Database, from_json, to_json
 from .pending import advance, pending_table
+from .person_audit import audit_record
 from .person_mission_ending import end_agents_missions
 from .person_mission_records import REVOKED
 from .person_records import (
@@ -209,18 +210,7 @@ class SQLBindings:
         query = select(audit_log).where(audit_log.c.person_id == person_id).order_by(audit_log.c.id.desc())
         async with self.database.transaction() as connection:
             rows = (await connection.execute(query.limit(min(limit, _MOST_LISTED)))).all()
-        return [
-            AuditRecord(
-                at=row.at,
-                person_id=row.person_id,
-                action=row.action,
-                agent=(row.agent_iss, row.agent_sub) if row.agent_iss is not None else None,
-                resource=row.resource,
-                result=row.result,
-                details=from_json(row.details),
-            )
-            for row in rows
-        ]
+        return [audit_record(row) for row in rows]
 
 
 async def end_binding(connection: AsyncConnection, person_id: str, agent: AgentId, *, now: float) -> list[IssuedToken]:

@@ -20,7 +20,7 @@ from ..account_pages import ACCOUNT_PAGES, PageRoutes
 from ..account_pages.routing import ErrorPage
 from ..account_pages.site import SETUP_TRIES, SETUP_WINDOW_S
 from ..pages import Pages
-from . import approvals, data, deciding, groups, home, joining, missions, organisation, providing
+from . import approvals, audit, data, deciding, groups, home, joining, missions, organisation, providing
 from .visit import Site, Visit, open_visit
 
 __all__ = ["person_page_routes"]
@@ -106,6 +106,8 @@ def person_page_routes(
         page("/missions", get=missions.show_missions),
         page("/missions/{s256}", get=missions.show_mission),
         page("/missions/{s256}/end", post=missions.end_mission),
+        page("/log", get=audit.show_audit),
+        page("/log/export", get=audit.export),
         page("/data", get=data.show_data),
         page("/data/export", post=data.export),
         page("/data/delete", post=data.delete),

@@ -30,7 +30,7 @@ from ..account_pages.visit import open_visit as open_account_visit
 __all__ = ["Handler", "Site", "Visit", "keep_profile", "open_visit"]
 
 _PAGES = re.compile(
-    r"/(?:security|notifications|organisation(?:/groups)?|approvals(?:/[0-9a-f]{64})?|data|join/[A-Za-z0-9_-]{43}|requests/[0-9a-f]{64}"
+    r"/(?:security|notifications|organisation(?:/groups)?|approvals(?:/[0-9a-f]{64})?|data|log|join/[A-Za-z0-9_-]{43}|requests/[0-9a-f]{64}"
     r"|interaction-callback/[A-Za-z0-9_-]{1,128}(?:\?error=[a-z_]{1,64})?)?\Z"
 )
 #: A longer list of organisations would say more about a server's customers than a sign-in page should.
