@@ -26,6 +26,8 @@ T = TypeVar("T")
 #: has its children ignore it.
 AAUTH = [
     sys.executable,
+    "-X",
+    "faulthandler",
     "-c",
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from aauthlib.cli import main; main()",
 ]

@@ -36,7 +36,7 @@ def list_keys(screen: Screen, url: str) -> int:
     return Exit.OK
 
 
-def rotate_keys(screen: Screen, url: str, *, at_once: bool, leaked: bool, role: str | None) -> int:
+def rotate_keys(screen: Screen, url: str, *, at_once: bool, leaked: bool = False, role: str | None) -> int:
     """A new signing key for each server in the database, or for the one of `role`; `leaked` takes the others away."""
     if role is not None and role not in _LONGEST_TOKEN_S:
         raise ConfigurationError(f"--role is one of {', '.join(_LONGEST_TOKEN_S)}.")
