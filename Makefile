@@ -26,6 +26,7 @@ check: setup ## Lint, format, types, layers and generated documents
 	$(PY) -m mypy
 	.venv/bin/lint-imports --no-cache --no-logo
 	$(PY) scripts/conformance.py --check
+	$(PY) scripts/failures.py --check
 
 format: setup ## Put the code in the house format
 	$(PY) -m ruff check --fix .
@@ -46,9 +47,10 @@ fuzz: setup-fuzz ## Fuzz what reads strangers' input, guided by coverage; RUNS=.
 mutate: setup-mutate ## Mutation testing of httpsig, tokens and deferred; writes docs/mutation.md; MUTATE_ARGS="--only tokens/profile"
 	$(PY) scripts/mutate.py $(MUTATE_ARGS)
 
-docs: setup ## Write docs/conformance.md and docs/attacks.md anew from the tests
+docs: setup ## Write docs/conformance.md, docs/attacks.md and docs/failures.md anew from the tests
 	$(PY) scripts/conformance.py
 	$(PY) scripts/attacks.py
+	$(PY) scripts/failures.py
 
 screenshots: setup ## Take the pictures in docs/pictures anew, in Chromium
 	AAUTHLIB_PICTURES=docs/pictures $(PY) -m pytest -q -m browser

@@ -284,6 +284,28 @@ def test_a_refresh_that_looks_like_a_replay_is_signed_again_a_second_later(
     assert world.slept[-1] == 1.0
 
 
+@pytest.mark.spec("#freshness-and-replay", "#authentication-errors")
+def test_what_looks_like_a_replay_by_the_providers_clock_is_signed_again_too(
+    world: World, provider: Provider, durable: SigningKey
+) -> None:
+    source, _ = enrolled(world, durable, mode="single-key")
+    honest, refused = provider.handle, [InvalidSignature("Stale."), InvalidSignature("Received before.")]
+
+    def handle(request: Request) -> Response:
+        if not request.url.endswith("/refresh_endpoint") or not refused:
+            return honest(request)
+        response = error_response(refused.pop(0))
+        date = ("date", formatdate(NOW + 10, usegmt=True))
+        return Response(response.status, response.headers.added([date]), response.body)
+
+    world.servers[PROVIDER] = handle
+    sent = len(world.sent)
+    world.drive(source.obtain())
+    inputs = [request.headers.get("signature-input") or "" for request in world.sent[sent:]]
+    created = [int(each.partition("created=")[2].split(";")[0]) for each in inputs if "created=" in each]
+    assert created == [NOW, NOW + 10, NOW + 11]
+
+
 @pytest.mark.spec("#freshness-and-replay")
 def test_a_request_that_is_refused_again_is_not_sent_for_ever(
     world: World, provider: Provider, durable: SigningKey

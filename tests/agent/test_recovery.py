@@ -209,6 +209,67 @@ def test_the_person_server_can_set_the_clock_and_a_self_issued_token_is_dated_an
     assert agent.now() == pytest.approx(world.now, abs=1)
 
 
+def ahead(ps: PersonServer, seconds: float) -> None:
+    """From now on the person server's clock is ahead by `seconds`."""
+    ps.person_claims = {"iat": int(NOW + seconds), "exp": int(NOW + seconds + 3600)}
+
+
+@pytest.mark.spec("#common-verification", "#authentication-errors")
+@pytest.mark.parametrize("dated", [True, False], ids=["with-date", "without-date"])
+def test_a_token_that_a_clock_ahead_issued_is_replaced_once_that_clock_is_right(
+    world: World, ps: PersonServer, resource: Resource, fetch: Fetch, dated: bool
+) -> None:
+    honest = resource.handle
+    world.servers[RESOURCE] = lambda request: with_date(honest(request), world.now) if dated else honest(request)
+    resource.respond = lambda request, caller: ok() if caller.level is Level.PERSON else requires("person-token")
+    ahead(ps, 420)
+    with pytest.raises(RequestRefused, match=rf"{PS} issued the token 420 s ahead of this machine's clock"):
+        fetch()
+    ps.person_claims = {}
+    assert fetch().status == 200
+    assert ps.issued == 2, "what was just issued is not asked for again at once"
+
+
+@pytest.mark.spec("#common-verification", "#authentication-errors")
+def test_no_token_is_dropped_for_a_resource_whose_own_clock_is_behind(
+    world: World, ps: PersonServer, resource: Resource, fetch: Fetch
+) -> None:
+    def behind(request: Request) -> Response:
+        world.now -= 420
+        answer = with_date(resource.handle(request), world.now)
+        world.now += 420
+        return answer
+
+    world.servers[RESOURCE] = behind
+    resource.respond = lambda request, caller: ok() if caller.level is Level.PERSON else requires("person-token")
+    resource.policy = {"schemes": ("jwt",)}
+    with pytest.raises(RequestRefused, match="clock_skew"):
+        fetch()
+    assert len(world.sent) == 2, "the time was corrected, and nothing else can help"
+
+
+@pytest.mark.spec("#common-verification", "#authentication-errors")
+def test_an_agent_token_from_a_clock_that_was_ahead_is_refreshed(
+    world: World, agent: AgentContext, resource: Resource, fetch: Fetch
+) -> None:
+    source = agent.source
+    right, source.clock = source.clock, lambda: NOW + 420  # type: ignore[attr-defined]
+    with pytest.raises(RequestRefused, match="420 s ahead"):
+        fetch()
+    assert len(world.sent) == 1, "what was just issued is not asked for again at once"
+    source.clock = right  # type: ignore[attr-defined]
+    assert fetch().status == 200
+
+
+@pytest.mark.spec("#common-verification", "#authentication-errors")
+def test_a_self_issued_token_is_dated_anew_when_the_person_servers_clock_was_ahead(
+    world: World, agent: AgentContext, resource: Resource, fetch: Fetch
+) -> None:
+    agent.credentials.clock_offset_s = 420.0
+    assert fetch().status == 200
+    assert agent.now() == NOW
+
+
 @pytest.mark.spec("#scheme-rejection")
 def test_a_server_that_takes_no_bare_key_is_shown_the_agent_token(
     world: World, resource: Resource, agent_key: SigningKey, fetch: Fetch

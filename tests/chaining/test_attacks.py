@@ -15,7 +15,7 @@ from aauthlib.effects import Send
 from aauthlib.http import Fields, Request, Response
 from aauthlib.httpsig import JWT, sign
 from aauthlib.resource import Grant
-from aauthlib.tokens import PersonToken
+from aauthlib.tokens import AgentToken, PersonToken
 from aauthlib.verification import Level
 
 from .parties import Parties
@@ -39,7 +39,7 @@ async def pending_at_a(parties: Parties) -> str:
     return response.headers.get("location") or ""
 
 
-def signed(parties: Parties, request: Request, token: PersonToken) -> Request:
+def signed(parties: Parties, request: Request, token: PersonToken | AgentToken) -> Request:
     own = parties.agent.context.credentials.own
     assert own is not None
     assert own.key is not None
@@ -50,7 +50,8 @@ def signed(parties: Parties, request: Request, token: PersonToken) -> Request:
 async def test_a_waiting_invocation_is_its_callers_alone(parties: Parties) -> None:
     location = await pending_at_a(parties)
     mallory = await parties.newcomer()
-    assert (await mallory.get(location)).status_code == 404
+    own_agent_token = signed(parties, Request("GET", location), await parties.agent.agent_token())
+    assert "person-token" in ((await sent(parties, own_agent_token)).headers.get("aauth-requirement") or "")
     parties.decide = parties.approve
     token = await mallory.person_token(parties.url["a"])
     assert token.sub == (await parties.agent.person_token(parties.url["a"])).sub, "the same person's other agent"

@@ -85,6 +85,12 @@ def test_a_bound_that_lets_nothing_through_is_refused(name: str) -> None:
         ChainPolicy(**{name: 0})
 
 
+def test_polls_downstream_may_ask_for_an_answer_at_once() -> None:
+    assert ChainPolicy(poll_wait_s=0).poll_wait_s == 0
+    with pytest.raises(ConfigurationError, match="poll_wait_s"):
+        ChainPolicy(poll_wait_s=-1)
+
+
 async def test_one_callers_invocations_are_bounded_and_so_are_all_of_them() -> None:
     world = World(most_waiting=2, most_in_all=3)
     first, second, third = (world.invocation() for _ in range(3))

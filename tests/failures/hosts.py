@@ -11,11 +11,13 @@ import asyncio
 import itertools
 import re
 import ssl
+import weakref
 from collections.abc import Awaitable, Callable
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 
@@ -27,7 +29,7 @@ from aauthlib.transport import AsyncTransport, AsyncWire
 
 App = Callable[..., Awaitable[None]]
 
-_OPAQUE = re.compile(r"(/pending/|/interaction/|/aauth/pending/)[^/]+")
+_OPAQUE = re.compile(r"(/pending/|/interaction/|/aauth/pending/|/aauth/chained/)[^/]+")
 _SLOW_S = 8.0
 _CLOCK_OFF_S = 420.0
 _NUMBER = "x-number"
@@ -112,15 +114,70 @@ class Waits:
             self._given_up[number].set()
 
 
+class Process:
+    """One life of a server: what it began ends with it."""
+
+    def __init__(self) -> None:
+        self.dead = False
+        self.stopping: list[Callable[[], Awaitable[None]]] = []
+        """What it does when it is told to stop, and does not when it is killed."""
+        self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+
+    async def run(self, app: App, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request in this process."""
+        context = copy_context()
+        context.run(_PROCESS.set, self)
+        task = asyncio.get_running_loop().create_task(app(scope, receive, send), context=context)
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if task.cancelled():
+            await _gone(receive)  # Killed: the connection is gone, too.
+        else:
+            task.result()
+
+    async def stop(self) -> None:
+        for stop in self.stopping:
+            await stop()
+
+    async def kill(self) -> None:
+        """End everything where it stands; nothing of it is heard of again."""
+        self.dead = True
+        mine = [task for task in self.tasks if not task.done()]
+        for task in mine:
+            task.cancel()
+        await asyncio.gather(*mine, return_exceptions=True)
+
+
+_PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
+
+
+def keep_account_of_tasks() -> None:
+    """From now on every task of this event loop is its process's, also one that outlives the request that began it."""
+
+    def begin(loop: asyncio.AbstractEventLoop, work: Any, *, context: Context | None = None) -> asyncio.Task[Any]:
+        task = asyncio.Task(work, loop=loop, context=context)
+        process = context.get(_PROCESS) if context is not None else _PROCESS.get()
+        if process is not None:
+            process.tasks.add(task)
+        return task
+
+    asyncio.get_running_loop().set_task_factory(begin)
+
+
 class Sender:
     """A transport whose patience is measured by the tests' time."""
 
-    def __init__(self, time: Time, waits: Waits) -> None:
-        self._time, self._waits = time, waits
+    def __init__(self, time: Time, waits: Waits, process: Process | None = None) -> None:
+        self._time, self._waits, self._process = time, waits, process
         # Nothing here speaks TLS; a context of its own for each party would only cost time.
         self._inner = AsyncTransport(dev=True, ssl_context=_PLAIN)
 
     async def send(self, effect: Send) -> Response:
+        if self._process is not None and self._process.dead:
+            raise TransportError("The process was killed.")
         number, given_up = self._waits.open()
         request = effect.request.with_headers(x_number=number)
         # The machine's own time only bounds a test that is stuck.
@@ -151,6 +208,19 @@ class Step:
     code: str = ""
 
 
+class Moment(Protocol):
+    """A request of a flow, for a fault to wait for."""
+
+    @property
+    def request(self) -> str: ...
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def after(self) -> str: ...
+
+
 @dataclass
 class Host:
     """One server: its name, how to open it on its database, and what is to go wrong with it."""
@@ -162,10 +232,13 @@ class Host:
     rotate: Callable[[Host], Awaitable[None]] = field(repr=False)
     port: int = field(default_factory=free_port)
     app: Any = None
+    database: Any = None
     steps: list[Step] = field(default_factory=list)
     fault: Fault | None = None
-    at: tuple[str, int] = ("", 1)
+    at: Moment | None = None
     struck: bool = False
+    process: Process = field(default_factory=Process)
+    _ready: asyncio.Event = field(default_factory=asyncio.Event)
     _server: uvicorn.Server | None = None
     _wire: Any = None
     _closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
@@ -184,7 +257,7 @@ class Host:
     def wire(self) -> AsyncWire:
         """This party's own way to the others, with a directory that remembers nothing of before."""
         self._wire = AsyncWire(
-            Sender(self.time, self.waits), Directory(clock=self.clock, dev=True), sleep=self.time.sleep
+            Sender(self.time, self.waits, self.process), Directory(clock=self.clock, dev=True), sleep=self.time.sleep
         )
         self._closing.append(self._wire.aclose)
         return self._wire
@@ -201,6 +274,7 @@ class Host:
     async def start(self) -> None:
         if self.app is None:
             self.app = await self.open(self)
+        self._ready.set()
         await self._listen()
 
     async def _listen(self) -> None:
@@ -235,9 +309,18 @@ class Host:
         for connection in list(server.server_state.connections):
             connection.transport.abort()  # type: ignore[union-attr]
 
-    async def replace_process(self) -> None:
+    async def replace_process(self, *, killed: bool = False) -> None:
         """Go on as another process would: from the database, with nothing in memory."""
+        self._ready.clear()
+        if killed:
+            await self.process.kill()
+        else:
+            await self.process.stop()
+        self.process = Process()
         self.app = await self.open(self)
+        self._ready.set()
+        if killed and self._server is not None:
+            self._hang_up(self._server)
 
     async def heal(self) -> None:
         """From now on nothing is wrong."""
@@ -271,8 +354,11 @@ class Host:
         await self._answer(step, fault, headers.get(_NUMBER, ""), scope, receive, send)
 
     def _is_time(self, step: Step) -> bool:
-        name, count = self.at
-        return step.name == name and sum(other.name == name for other in self.steps) == count
+        if self.at is None or step.name != self.at.request:
+            return False
+        names = [step.name for step in self.steps]
+        begun = names.index(self.at.after) if self.at.after in names else 0 if not self.at.after else len(names)
+        return names[begun:].count(step.name) == self.at.count
 
     async def _answer(self, step: Step, fault: Fault | None, number: str, scope: Any, receive: Any, send: Any) -> None:
         match fault:
@@ -286,8 +372,8 @@ class Host:
                 await self.replace_process()
                 await self._run(step, scope, receive, send)
             case Fault.KILLED:
-                await self.replace_process()
-                await self._drop(receive)
+                await self.replace_process(killed=True)
+                await _gone(receive)
             case Fault.ROTATED:
                 await self.rotate(self)
                 await self._run(step, scope, receive, send)
@@ -322,15 +408,11 @@ class Host:
                 step.code = found.group(1).decode() if found else ""
             await send(message)
 
-        await self.app(scope, receive, sent)
+        await self._ready.wait()
+        await self.process.run(self.app, scope, receive, sent)
 
     async def _until_gone(self, number: str, receive: Any) -> None:
         self.waits.give_up(number)
-        await _gone(receive)
-
-    async def _drop(self, receive: Any) -> None:
-        if self._server is not None:
-            self._hang_up(self._server)
         await _gone(receive)
 
     async def _say(self, send: Any, status: int, body: bytes, media_type: str) -> None:

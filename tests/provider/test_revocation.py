@@ -170,3 +170,37 @@ async def test_the_list_of_installs_shows_what_was_revoked(world: Any, durable: 
         ("phone", world.clock.now),
     ]
     assert await world.provider.installs(limit=1, after=installs[0].agent) == [installs[1]]
+
+
+@pytest.mark.spec("#revocation-cascade", "#revocation-response")
+async def test_a_person_server_that_could_not_be_told_is_told_when_it_is_back(world: Any, durable: Any) -> None:
+    enrolled = await world.enroll(durable, ps=PS)
+    await world.provider.refresh(world.request("/refresh", {}, durable))
+    world.person_server.answers = [TransportError("no answer")]
+    await world.provider.revoke(enrolled["agent"])
+    assert await world.provider.tell_again() == 0
+    assert len(world.person_server.requests) == 1, "it is left alone for a while"
+    world.clock.now += 31
+    assert await world.provider.tell_again() == 2
+    assert len(world.person_server.revoked) == 2
+    world.clock.now += 31
+    assert await world.provider.tell_again() == 0
+    assert len(world.person_server.requests) == 3, "what is confirmed is not told again"
+
+
+@pytest.mark.spec("#revocation-cascade")
+async def test_the_pauses_before_telling_again_grow(world: Any, durable: Any) -> None:
+    enrolled = await world.enroll(durable, ps=PS)
+    world.person_server.answers = [TransportError("no answer")] * 100
+    await world.provider.revoke(enrolled["agent"])
+    for _ in range(120):
+        world.clock.now += 15
+        await world.provider.tell_again()
+    assert 5 <= len(world.person_server.requests) <= 9
+
+
+@pytest.mark.spec("#revocation-cascade")
+async def test_nobody_is_told_of_agents_that_were_not_revoked(world: Any, durable: Any) -> None:
+    await world.enroll(durable, ps=PS)
+    assert await world.provider.tell_again() == 0
+    assert world.person_server.requests == []

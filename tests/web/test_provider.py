@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from base64 import b64encode
@@ -186,6 +187,36 @@ async def test_lifespan_and_websockets_are_answered(tmp_path: Path) -> None:
     await app({"type": "lifespan"}, receive, send)
     await app({"type": "websocket", "path": "/"}, receive, send)
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete", "websocket.close"]
+
+
+@pytest.mark.spec("#revocation-cascade")
+async def test_the_app_tells_person_servers_of_revocations_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, sent = asyncio.Event(), []
+    database = await Database.open(f"sqlite:///{tmp_path}/ap.db")
+    provider = AgentProvider(
+        AP, store=SQLProviderStore(database), wire=AsyncWire(Nowhere(), StaticDirectory()), clock=lambda: 0.0
+    )
+
+    async def tell_again() -> int:
+        told.set()
+        return 0
+
+    monkeypatch.setattr(provider, "tell_again", tell_again)
+    app = build_provider_app(provider, on_shutdown=database.close)
+
+    async def receive() -> Any:
+        if not sent:
+            return {"type": "lifespan.startup"}
+        await asyncio.wait_for(told.wait(), 10)
+        return {"type": "lifespan.shutdown"}
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    await app({"type": "lifespan"}, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
 _HEADER_VALUES = st.one_of(

@@ -89,7 +89,6 @@ class Exchange:
         self.preferences = preferences if preferences is not None else agent.preferences
         self.open_requests = open_requests if open_requests is not None else OpenRequests()
         self._person_server = PersonServerClient(agent, preferences=self.preferences, open_requests=self.open_requests)
-        self._recovery = Recovery(agent, self.memory)
         self._ceiling = ceiling
         self._round_trips = 0
         self._last_met: str | None = None
@@ -103,6 +102,7 @@ class Exchange:
             ceiling=ceiling,
             floor=floor,
         )
+        self._recovery = Recovery(agent, self.memory, fresh=self._selection.fresh)
         self._retried: set[str] = set()
         self._redeemed: set[str] = set()
         """Resource tokens that were redeemed, as they came."""

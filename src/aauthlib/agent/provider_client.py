@@ -175,17 +175,22 @@ class Enrolled:
     ) -> Flow[Response]:
         """POST to the provider; once more by its clock when it says that ours is wrong."""
         request = Request("POST", url, _JSON, msgspec.json.encode(document))
+        offset_s = 0.0
+
+        def signed() -> Send:
+            now = self.clock() + offset_s
+            return Send(sign(request, key, signature_key(now), created=int(now)))
+
         now = self.clock()
-        response: Response = yield Send(sign(request, key, signature_key(now), created=int(now)))
-        offset = _clock_offset(response, now)
-        if offset is not None:
-            now = self.clock() + offset
-            response = yield Send(sign(request, key, signature_key(now), created=int(now)))
-        elif response.status == 401 and isinstance(error_of(response), InvalidSignature):
-            # Another process of this agent may have signed the same within this second (#freshness-and-replay).
+        response: Response = yield signed()
+        theirs = _clock_offset(response, now)
+        if theirs is not None:
+            offset_s = theirs
+            response = yield signed()
+        if response.status == 401 and isinstance(error_of(response), InvalidSignature):
+            # Another request of this agent may have been signed the same within this second (#freshness-and-replay).
             yield Sleep(_ANOTHER_SECOND_S)
-            now = self.clock()
-            response = yield Send(sign(request, key, signature_key(now), created=int(now)))
+            response = yield signed()
         if response.status not in (200, 201):
             error = error_of(response)
             raise EnrolmentFailed(

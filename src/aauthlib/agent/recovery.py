@@ -8,6 +8,7 @@ What is learned is remembered for the server. Refreshing tokens is the business 
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -29,7 +30,7 @@ from ..messages.headers import accepted_tokens, parse_signature_error
 from ..tokens import AgentToken, AuthToken, PersonToken
 from ..verification import Level
 from .context import AgentContext
-from .credentials import ServerMemory
+from .credentials import AnyToken, ServerMemory
 from .errors import RequestRefused
 from .negotiation import usable_algorithms
 from .sending import Attempt, resource_of, unmet_components
@@ -40,17 +41,21 @@ _MAX_COMPONENTS = 32
 _COMPONENT = re.compile(r"@?[a-z0-9!#$%&'*+.^_`|~-]{1,128}\Z")
 #: A clock that is wrong by more than a day is not corrected from one server's word.
 _MAX_OFFSET_S = 86_400.0
+#: Clocks that are no further apart agree: `Date` and `iat` are whole seconds.
+_CLOCKS_AGREE_S = 2.0
 
 
 class Recovery:
     """Remedies for the signature errors of one server within one exchange.
 
     `trusted` servers, which are this agent's own person server and provider, may also tell it what time it is; any
-    other one only what time it is there.
+    other one only what time it is there. `fresh` holds the `jti` of what was obtained within this exchange.
     """
 
-    def __init__(self, agent: AgentContext, memory: ServerMemory, *, trusted: bool = False) -> None:
-        self._agent, self._memory, self._trusted = agent, memory, trusted
+    def __init__(
+        self, agent: AgentContext, memory: ServerMemory, *, trusted: bool = False, fresh: Container[str] = ()
+    ) -> None:
+        self._agent, self._memory, self._trusted, self._fresh = agent, memory, trusted, fresh
         self._tried: set[str] = set()
 
     def attend(self, response: Response, attempt: Attempt) -> str | None:
@@ -62,6 +67,7 @@ class Recovery:
         error = parse_signature_error(response.headers) if response.status == 401 else None
         if error is None:
             return None
+        by_token = isinstance(error, ExpiredJWT | RevokedJWT | UnknownKey)
         match error:
             case InvalidInput():
                 done = self._cover_more(error, attempt, response)
@@ -69,6 +75,8 @@ class Recovery:
                 done = self._drop_token(error, attempt)
             case ClockSkew() | InvalidSignature():
                 done = self._correct_clock(error, response)
+                if done is None and isinstance(error, ClockSkew):
+                    done, by_token = self._drop_token_from_the_future(response, attempt), True
             case UnsupportedScheme():
                 done = self._change_scheme(response, attempt)
             case UnsupportedAlgorithm():
@@ -77,13 +85,9 @@ class Recovery:
                 done = self._present_in_full(attempt)
             case _:
                 done = None
-        remedy = (
-            f"{error.code}:{attempt.credential.level}"
-            if isinstance(error, ExpiredJWT | RevokedJWT | UnknownKey)
-            else error.code
-        )
+        remedy = f"{error.code}:{attempt.credential.level}" if by_token else error.code
         if done is None or remedy in self._tried:
-            raise _refusal(error, response, attempt)
+            raise _refusal(error, response, attempt, now=self._agent.clock())
         self._tried.add(remedy)
         return done
 
@@ -108,8 +112,32 @@ class Recovery:
         return f"the signature will cover {', '.join(new)} too"
 
     def _drop_token(self, error: SignatureError, attempt: Attempt) -> str | None:
-        token = attempt.credential.token
         revoked = isinstance(error, RevokedJWT)
+        if not self._forget(attempt.credential.token, revoked=revoked):
+            return None
+        # Of a key that its issuer took out of its set nothing is left, and a fresh token has another key.
+        why = "revoked" if revoked else "unverifiable" if isinstance(error, UnknownKey) else "expired"
+        return f"the {why} token is dropped and a fresh one is obtained"
+
+    def _drop_token_from_the_future(self, response: Response, attempt: Attempt) -> str | None:
+        """Forget a token whose issuer's clock was ahead, since the next one may be dated right.
+
+        Our own clock and the server's have to agree about that: where the server's is behind ours, no token helps.
+        """
+        token, now = attempt.credential.token, self._agent.clock()
+        if not _from_the_future(token, now) or not _from_the_future(token, now + (self._offset(response) or 0.0)):
+            return None
+        credentials = self._agent.credentials
+        misled = isinstance(token, AgentToken) and self._agent.source.dates_tokens and credentials.clock_offset_s != 0.0
+        if misled:
+            # We dated it by what the person server said of our clock. It says so again if its own was not wrong.
+            credentials.clock_offset_s = 0.0
+        if not self._forget(token) or token is None or (token.jti in self._fresh and not misled):
+            return None  # Its issuer's clock is still ahead, a moment later too.
+        return "the token, which was issued by a clock that was ahead, is dropped and a fresh one is obtained"
+
+    def _forget(self, token: AnyToken | None, *, revoked: bool = False) -> bool:
+        """Hold `token` no longer, so that the next request obtains another; whether there was something to forget."""
         match token:
             case AuthToken():
                 self._memory.auth_token = None
@@ -122,10 +150,8 @@ class Recovery:
                 if revoked:
                     self._agent.credentials.forget_tokens()
             case _:
-                return None
-        # Of a key that its issuer took out of its set nothing is left, and a fresh token has another key.
-        why = "revoked" if revoked else "unverifiable" if isinstance(error, UnknownKey) else "expired"
-        return f"the {why} token is dropped and a fresh one is obtained"
+                return False
+        return True
 
     def _correct_clock(self, error: SignatureError, response: Response) -> str | None:
         offset = self._offset(response)
@@ -186,8 +212,12 @@ class Recovery:
         return "the token is presented in full again"
 
 
-def _refusal(error: SignatureError, response: Response, attempt: Attempt) -> RequestRefused:
-    server = resource_of(attempt.request)
+def _from_the_future(token: AnyToken | None, now: float) -> bool:
+    return token is not None and token.iat > now + _CLOCKS_AGREE_S
+
+
+def _refusal(error: SignatureError, response: Response, attempt: Attempt, *, now: float) -> RequestRefused:
+    server, token = resource_of(attempt.request), attempt.credential.token
     said = f"{server} refuses the signature of this request ({error.code}: {error.title.lower()})"
     advice = {
         "invalid_input": "It names no component that could be added. Ask its operator what it wants covered.",
@@ -205,4 +235,9 @@ def _refusal(error: SignatureError, response: Response, attempt: Attempt) -> Req
         "issuer_mismatch": "The metadata of the token's issuer names another issuer.",
         "invalid_jwt": "It does not accept the token presented.",
     }.get(error.code, "Check that nothing between this agent and the server changes the request.")
+    if error.code == "clock_skew" and token is not None and _from_the_future(token, now):
+        ahead_s = round(token.iat - now)
+        advice = (
+            f"{token.iss} issued the token {ahead_s} s ahead of this machine's clock; one of the two clocks is wrong."
+        )
     return RequestRefused(f"{said}. {advice}", error, response=response)

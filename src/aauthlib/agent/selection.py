@@ -44,17 +44,17 @@ class Selection:
         memory, mission = self._memory, self._preferences.mission_s256
         self._agent.speaker.credentials.refuse_ended(mission)
         if self._ceiling >= Level.AUTHORIZED and self.auth_token() is not None:
-            own = self._agent.credentials.own or (yield from agent_credential(self._agent))
+            own = self._agent.credentials.own or (yield from self._agent_token())
             token = self.auth_token()
             if token is not None and not lasts(token, self._agent.now()):
                 yield from self._renew(token)
-                own = yield from agent_credential(self._agent)
+                own = yield from self._agent_token()
                 token = self.auth_token()
             if token is not None:
                 return Credential(Level.AUTHORIZED, own.key, token)
         if self._ceiling >= Level.PERSON and (mission in memory.person_tokens or self._floor >= Level.PERSON):
             # From the top of the chain: a new agent token may come with a new key, which ends what the old one had.
-            own = yield from agent_credential(self._agent)
+            own = yield from self._agent_token()
             held = memory.person_tokens.get(mission)
             if held is None or not lasts(held, self._agent.now()):
                 held = yield from self.obtain_person_token()
@@ -62,11 +62,18 @@ class Selection:
             return Credential(Level.PERSON, own.key, held)
         level = min(max(memory.level, self._floor), self._ceiling)
         if level >= Level.IDENTIFIED:
-            own = yield from agent_credential(self._agent)
+            own = yield from self._agent_token()
             return own
         if level is Level.PSEUDONYM:
             return Credential(Level.PSEUDONYM, memory.pseudonym_key(self._agent.generate_key))
         return ANONYMOUS
+
+    def _agent_token(self) -> Flow[Credential]:
+        held = self._agent.credentials.own
+        own = yield from agent_credential(self._agent)
+        if own is not held and own.token is not None:
+            self.fresh.add(own.token.jti)
+        return own
 
     def auth_token(self) -> AuthToken | None:
         """The auth token held for this resource and mission."""

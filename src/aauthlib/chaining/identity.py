@@ -33,16 +33,33 @@ class OwnAgent:
     issued: SelfIssued
     _held: Credential | None = field(default=None, repr=False)
 
+    def obtain(self, *, clock_offset_s: float, given: Credential | None) -> Flow[Credential]:
+        """The agent token, the same for every caller until it is due for another, or was `given` and dropped."""
+        held = self._held
+        fresh = held is not None and held.token is not None and lasts(held.token, self.issued.clock())
+        if held is None or not fresh or clock_offset_s or held is given:
+            held = self._held = yield from self.issued.obtain(clock_offset_s=clock_offset_s)
+        return held
+
+
+@dataclass(slots=True)
+class ForOneCaller:
+    """Where the context of one caller has the agent token from.
+
+    It asks again for what it was given when another server did not take it: because a wrong clock had dated it, say.
+    """
+
+    agent: OwnAgent
+    _given: Credential | None = field(default=None, repr=False)
+
     @property
     def dates_tokens(self) -> bool:
         return True
 
     def obtain(self, *, clock_offset_s: float = 0.0) -> Flow[Credential]:
-        """The agent token, the same for every caller until it is due for another."""
-        held = self._held
-        if held is None or held.token is None or clock_offset_s or not lasts(held.token, self.issued.clock()):
-            held = self._held = yield from self.issued.obtain(clock_offset_s=clock_offset_s)
-        return held
+        """The intermediary's agent token."""
+        self._given = yield from self.agent.obtain(clock_offset_s=clock_offset_s, given=self._given)
+        return self._given
 
     def spawn(self, parent: Credential, discriminator: str, key: SigningKey) -> Flow[Credential]:
         """Refused: a resource calls on under its own name, by which its caller's token names it."""
@@ -70,7 +87,7 @@ class Callers:
         context = self._contexts.get(upstream.raw)
         if context is None:
             context = AgentContext(
-                self._agent,
+                ForOneCaller(self._agent),
                 clock=self._clock,
                 credentials=Credentials(),
                 verification=self._verification,

@@ -26,9 +26,11 @@ class ChainPolicy:
     """Of everybody, in one process; each is a task that polls downstream."""
     max_result_bytes: int = 1_048_576
     poll_wait_s: int = 45
-    """`Prefer: wait` of our own polls downstream, in seconds."""
+    """`Prefer: wait` of our own polls downstream, in seconds; 0 asks for an answer at once."""
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
-            if getattr(self, name) <= 0:
+            if getattr(self, name) <= 0 and name != "poll_wait_s":
                 raise ConfigurationError(f"ChainPolicy.{name} is a number above zero.")
+        if self.poll_wait_s < 0:
+            raise ConfigurationError("ChainPolicy.poll_wait_s is a number, and not below zero.")

@@ -19,6 +19,7 @@ from ..messages.bodies import ClarificationAnswer, decode_request
 from ..messages.codes import code_digest, derived_code
 from ..messages.headers import parse_prefer_wait
 from ..messages.requirement import CLARIFICATION, INTERACTION, Requirement
+from ..resource.challenges import person_token_required
 from ..store.resource_records import InvocationRecord
 from ..tokens import AuthToken, PersonToken
 from ..verification import Caller
@@ -67,7 +68,7 @@ class Polls:
     async def poll(self, request: Request, caller: Caller, pending_id: str) -> Response:
         """Answer the caller's poll (#polling-with-get).
 
-        Raises `NotFound` for anybody else, `Gone`, `SlowDown`, or how it ended.
+        Raises `NotFound` for anybody else, a `Challenge` for who proves no person, `Gone`, `SlowDown`, or how it ended.
         """
         owner = owner_of(caller.presented)
         wait_s = float(parse_prefer_wait(request.headers, most_s=50))
@@ -179,9 +180,12 @@ def code_of(url: str, coded: int) -> str:
 
 
 def owner_of(presented: PersonToken | AuthToken | None) -> str:
-    """Who may poll: the same key, for the same person. Raises `NotFound` as for an id that does not exist."""
+    """Who may poll: the same key, for the same person. Raises a `Challenge` when it does not say for whom.
+
+    So an agent whose token was revoked while it waited comes again with another one, and hears how its request ended.
+    """
     if presented is None:
-        raise NotFound("There is no such pending request for this caller.")
+        raise person_token_required()
     return f"{presented.person_server} {presented.sub} {presented.cnf.thumbprint}"
 
 

@@ -19,11 +19,10 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Callable, Collection, Sequence
-from typing import Protocol, TypeVar
 
 from ..base64url import b64url_encode
 from ..discovery import StaticDirectory
-from ..effects import Clock, Flow
+from ..effects import Clock
 from ..errors import (
     ExpiredJWT,
     InvalidIdentifier,
@@ -55,7 +54,8 @@ from ..verification import Caller, Level, authenticate, signature_required
 from .enrollment import EnrollmentGate, EnrollmentRequest, RefreshRequest, SubagentRequest, checked_ps
 from .limits import RateLimit
 from .own_keys import with_own_keys
-from .revocation import Outcome, RevokedToken, revoke_at_person_server
+from .revocation import RevokedToken
+from .telling import AsyncRunner, Telling
 
 __all__ = ["ENROLLMENT_PATH", "JWKS_PATH", "REFRESH_PATH", "SUBAGENT_PATH", "AgentProvider"]
 
@@ -70,16 +70,6 @@ MAX_LIFETIME_S = 86_400
 MAX_DELEGATION_S = 600
 DEFAULT_MAX_ENROLLMENTS = 100_000
 _LIST_PAGE = 100
-
-_T = TypeVar("_T")
-
-
-class AsyncRunner(Protocol):
-    """What the provider needs of a wire."""
-
-    async def run(self, flow: Flow[_T]) -> _T:
-        """Carry out a flow."""
-        ...
 
 
 class AgentProvider:
@@ -131,6 +121,7 @@ class AgentProvider:
         self._enrollments = RateLimit(enrollments_per_minute, window_s=60, clock=clock)
         self._refusals = RateLimit(refused_per_minute, window_s=60, clock=clock)
         self._tokens = RateLimit(tokens_per_minute, window_s=60, clock=clock)
+        self._telling = Telling(self.issuer, store=store, wire=wire, clock=clock, dev=dev)
         self._domain = self.issuer.partition("://")[2]
 
     # ------------------------------------------------------------------ what it publishes
@@ -227,30 +218,20 @@ class AgentProvider:
         """Revoke the enrolment of `agent` and tell the person servers of its living tokens (#revocation-cascade).
 
         From the moment of the call nothing is issued to it or its sub-agents. Returns one outcome for each token that
-        was alive; calling it again repeats only what did not succeed. Raises `EnrollmentUnknown`.
+        was alive; calling it again repeats only what did not succeed, as `tell_again` does by itself. Raises
+        `EnrollmentUnknown`.
         """
         open_tokens = await self._store.revoke_enrollment(agent, now=self._clock())
         await self._keys.refresh()
-        key = self._keys.signing
-        unreachable: dict[str, str] = {}
-        results = []
-        for token in open_tokens:
-            outcome, detail = Outcome.NO_PERSON_SERVER, "The token names no person server."
-            if token.ps in unreachable:
-                # Its other tokens would only wait for the same silence.
-                outcome, detail = Outcome.UNAVAILABLE, unreachable[token.ps]
-            elif token.ps is not None:
-                outcome, detail = await self._wire.run(
-                    revoke_at_person_server(
-                        token, token.ps, issuer=self.issuer, key=key, clock=self._clock, dev=self.dev
-                    )
-                )
-                if outcome is Outcome.UNAVAILABLE:
-                    unreachable[token.ps] = detail
-            if outcome in (Outcome.REVOKED, Outcome.NO_PERSON_SERVER):
-                await self._store.mark_revoked(token.jti, now=self._clock())
-            results.append(RevokedToken(agent=token.agent, ps=token.ps, exp=token.exp, outcome=outcome, detail=detail))
-        return results
+        return await self._telling.tell(open_tokens, self._keys.signing)
+
+    async def tell_again(self) -> int:
+        """Tell person servers of revocations that they could not be told of before (#revocation-cascade).
+
+        To be called every few seconds, as the lifespan of `build_provider_app` does. Returns how many were confirmed.
+        """
+        await self._keys.refresh()
+        return await self._telling.tell_again(self._keys.signing)
 
     # ------------------------------------------------------------------ steps
 

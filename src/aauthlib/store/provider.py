@@ -6,7 +6,7 @@ left before is missed by the revocation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Column, Float, ForeignKey, String, Table, Text, delete, func, insert, select, update
@@ -180,6 +180,20 @@ class SQLProviderStore:
                 .where(_tokens.c.revoked_at.is_(None))
                 .order_by(_tokens.c.exp)
             )
+            return [_token(row) for row in await connection.execute(query)]
+
+    async def unconfirmed(self, *, now: float, limit: int, except_for: Collection[str] = ()) -> Sequence[IssuedToken]:
+        query = (
+            select(_tokens)
+            .join(_enrollments, _enrollments.c.thumbprint == _tokens.c.thumbprint)
+            .where(_enrollments.c.revoked_at.is_not(None), _tokens.c.revoked_at.is_(None))
+            .where(_tokens.c.exp > now, _tokens.c.ps.is_not(None))
+            .order_by(_tokens.c.exp)
+            .limit(limit)
+        )
+        if except_for:
+            query = query.where(_tokens.c.ps.not_in(except_for))
+        async with self.database.transaction() as connection:
             return [_token(row) for row in await connection.execute(query)]
 
     async def mark_revoked(self, jti: str, *, now: float) -> None:

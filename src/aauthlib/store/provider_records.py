@@ -7,7 +7,7 @@ shows the `detail`. Nothing here knows SQL or a request.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -125,6 +125,11 @@ class ProviderStore(Protocol):
         Returns its tokens, and its sub-agents', that are alive and whose revocation is not confirmed. Repeating it
         changes nothing and returns what is still open. Raises `EnrollmentUnknown`.
         """
+        ...
+
+    async def unconfirmed(self, *, now: float, limit: int, except_for: Collection[str] = ()) -> Sequence[IssuedToken]:
+        """Living tokens of revoked enrolments whose revocation their person server has not confirmed, in the order in
+        which they expire; none of the person servers `except_for`."""
         ...
 
     async def mark_revoked(self, jti: str, *, now: float) -> None:

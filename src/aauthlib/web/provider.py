@@ -10,7 +10,7 @@ import hashlib
 import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -31,6 +31,7 @@ from ..store.provider import SQLProviderStore
 from ..store.replays import replay_cache_of_server
 from ..tokens import AGENT_DWK
 from ..transport import AsyncWire
+from ..transport.telling import telling
 from .asgi import ASGIApp, Receive, Scope, Send, endpoint
 
 __all__ = ["ProviderApp", "build_provider_app", "open_provider_app"]
@@ -148,6 +149,7 @@ def build_provider_app(provider: AgentProvider, *, on_shutdown: Callable[[], Awa
             "/callback": endpoint(issuer, GET=callback),
         },
         otherwise=endpoint(issuer, GET=_not_found, POST=_not_found),
+        meanwhile=telling(provider.tell_again),
         on_shutdown=on_shutdown,
     )
 
@@ -156,28 +158,40 @@ class _Paths:
     """One app for each exact path."""
 
     def __init__(
-        self, apps: Mapping[str, ASGIApp], *, otherwise: ASGIApp, on_shutdown: Callable[[], Awaitable[None]]
+        self,
+        apps: Mapping[str, ASGIApp],
+        *,
+        otherwise: ASGIApp,
+        meanwhile: AbstractAsyncContextManager[None],
+        on_shutdown: Callable[[], Awaitable[None]],
     ) -> None:
-        self._apps, self._otherwise, self._on_shutdown = apps, otherwise, on_shutdown
+        self._apps, self._otherwise = apps, otherwise
+        self._meanwhile, self._on_shutdown = meanwhile, on_shutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send, self._on_shutdown)
+            await _lifespan(receive, send, self._meanwhile, self._on_shutdown)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
         else:
             await self._apps.get(scope["path"], self._otherwise)(scope, receive, send)
 
 
-async def _lifespan(receive: Receive, send: Send, on_shutdown: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        message = await receive()
-        ends = message["type"] == "lifespan.shutdown"
-        if ends:
-            await on_shutdown()
-        await send({"type": f"{message['type']}.complete"})
-        if ends:
-            return
+async def _lifespan(
+    receive: Receive,
+    send: Send,
+    meanwhile: AbstractAsyncContextManager[None],
+    on_shutdown: Callable[[], Awaitable[None]],
+) -> None:
+    """From startup to shutdown, `meanwhile` is open."""
+    message = await receive()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(on_shutdown)
+        if message["type"] == "lifespan.startup":
+            await stack.enter_async_context(meanwhile)
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 async def _not_found(request: Request) -> Response:

@@ -1,0 +1,19 @@
+"""An agent's first contact with a resource behind an access server, while the agent's provider or the person server
+fails, over real HTTP and real databases."""
+
+from __future__ import annotations
+
+import pytest
+
+from .flows import FIRST_CONTACT, Flow, Strike
+from .hosts import Fault
+from .strikes import survives
+from .town import AP, PS, Town
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.mark.spec("#ps-as-federation", "#auth-token-delivery", "#jwks-discovery")
+@pytest.mark.parametrize(("flow", "strike", "fault"), FIRST_CONTACT.cells(AP, PS))
+async def test_a_first_contact_survives_the_agents_side(town: Town, flow: Flow, strike: Strike, fault: Fault) -> None:
+    await survives(town, flow, strike, fault, lambda: town.agent.get(town.reports))
