@@ -70,7 +70,7 @@ what it is (columns). Whatever the end, the tests hold for every cell:
 - A no stays a no. Access that ended stays ended: every server is then killed and started again, everybody is told who
   could not be told before, and a copy of an old token is refused with `revoked_jwt`.
 
-Where a race decides, a cell names both ends.
+Where a race decides, a cell names every end.
 """
 
 
