@@ -273,6 +273,7 @@ async def _serving(issuer: str, database: str, port: int) -> AsyncIterator[int]:
     )
     assert process.stderr is not None
     said = b""
+    reading: asyncio.Task[bytes] | None = None
     try:
         async with asyncio.timeout(_READY_S):
             while b"Listening" not in said:
@@ -280,11 +281,23 @@ async def _serving(issuer: str, database: str, port: int) -> AsyncIterator[int]:
                 if not line:
                     raise AssertionError(said.decode("utf-8", "replace"))
                 said += line
+        # What it says is read on: a full pipe would stop it, and hide its end from us.
+        reading = asyncio.create_task(_last_words(process.stderr))
         yield process.pid
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGKILL)
+        elif reading is not None:
+            print((await reading).decode("utf-8", "replace"), file=sys.stderr)
         await process.wait()
+
+
+async def _last_words(stream: asyncio.StreamReader) -> bytes:
+    """The end of what is said until there is no more."""
+    said = b""
+    while part := await stream.read(65536):
+        said = (said + part)[-4096:]
+    return said
 
 
 # ---------------------------------------------------------------- databases
