@@ -243,8 +243,10 @@ def main() -> None:
         console.print()
         result.update(found)
         result.setdefault("measured", {})[name] = now()
+        if not said.no_write:
+            # Part by part: what was measured for ten minutes is not lost with what comes after.
+            RESULTS.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     if not said.no_write:
-        RESULTS.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         console.print(
             f"Written to {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}"
         )
