@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from ..errors import AAuthError
-from . import maintenance, mission_commands, pending_commands
+from . import identity_commands, maintenance, mission_commands, pending_commands
 from .exits import Exit, carry_out
 from .screen import Screen
 
@@ -28,6 +28,7 @@ serve = typer.Typer(no_args_is_help=True, help="Run a server of one role, with S
 app.add_typer(serve, name="serve")
 policy = typer.Typer(no_args_is_help=True, help="Work on the policy of an access server, or of a person server.")
 app.add_typer(policy, name="policy")
+app.add_typer(identity_commands.keys, name="keys")
 app.add_typer(maintenance.db, name="db")
 app.add_typer(mission_commands.missions, name="missions")
 app.add_typer(pending_commands.pending, name="pending")
@@ -196,6 +197,10 @@ def inspect(
 
     screen = Screen(json_output=json_output)
     carry_out(screen, lambda: inspect_anything(screen, what, offline=offline, origin=origin, at=at, dev=dev))
+
+
+app.command("whoami")(identity_commands.whoami_command)
+app.command("publish")(identity_commands.publish_command)
 
 
 @serve.command("person")

@@ -8,7 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ..agent import Agent, GrantPreferences, Identity, KeyringKeystore, Mission, load_identity, source_of
+from ..agent import (
+    Agent,
+    FileKeystore,
+    GrantPreferences,
+    Identity,
+    KeyringKeystore,
+    Keystore,
+    Mission,
+    load_identity,
+    source_of,
+)
 from ..agent.mission_files import MissionFiles
 from ..deferred.polling import PollPolicy
 from ..discovery import Directory
@@ -20,7 +30,7 @@ from .narrate import credential, explain, first_line
 from .screen import Screen, safe
 from .waiting import Waiting
 
-__all__ = ["Calling", "in_mission", "open_agent"]
+__all__ = ["Calling", "find_identity", "in_mission", "open_agent"]
 
 _T = TypeVar("_T")
 
@@ -47,7 +57,7 @@ class Calling:
 @contextmanager
 def open_agent(screen: Screen, calling: Calling, exchanges: Exchanges | None = None) -> Iterator[Agent]:
     """The agent, until the block ends; what it exchanges meanwhile is kept in `exchanges`."""
-    identity, key = _identity(calling.name)
+    identity, key, _ = find_identity(calling.name)
     dev = calling.dev or identity.dev
     exchanges = exchanges if exchanges is not None else Exchanges(time.time)
     exchanges.names.update(_names(identity.issuer, identity.ps))
@@ -90,13 +100,18 @@ def in_mission(
             raise
 
 
-def _identity(name: str) -> tuple[Identity, SigningKey]:
-    """The identity and its key, from a file or, where there is none, from the keychain."""
+def find_identity(name: str) -> tuple[Identity, SigningKey, Keystore]:
+    """The identity, its key, and where that is kept: in a file or, where there is none, in the keychain.
+
+    Raises `ConfigurationError` when there is no such identity.
+    """
+    files = FileKeystore()
     try:
-        return load_identity(name)
+        return *load_identity(name, keystore=files), files
     except ConfigurationError as error:
         try:
-            return load_identity(name, keystore=KeyringKeystore())
+            keychain = KeyringKeystore()
+            return *load_identity(name, keystore=keychain), keychain
         except ConfigurationError:
             raise error from None
 

@@ -12,6 +12,7 @@ from ..keys import SigningKey
 from ..provider.selfpublished import check_published, publish
 from ..transport import Wire
 from .exits import Exit
+from .publishing import PUBLISH_DIRECTORY
 from .screen import Screen, safe
 
 __all__ = ["init_identity"]
@@ -37,6 +38,8 @@ def init_identity(
             "Say where the identity comes from: --issuer https://your.domain to publish it yourself, or "
             "--provider https://provider.example to enrol at an agent provider."
         )
+    if name.endswith(".next"):
+        raise ConfigurationError("A name that ends in .next is kept for the next key of another identity.")
     if name in identities():
         raise ConfigurationError(
             f"The identity {name} exists already in {aauth_home()}. Choose another --name, or remove its files first."
@@ -65,7 +68,7 @@ def _self_published(
     agent = str(AgentIdentifier.parse(f"aauth:{local}@{issuer.partition('://')[2]}", dev=dev))
     identity = Identity(agent=agent, issuer=issuer, mode="self-issued", ps=ps, alg=key.alg, kid=key.kid, dev=dev)
     identity.check()
-    directory = out if out is not None else Path("aauth-publish")
+    directory = out if out is not None else PUBLISH_DIRECTORY
     document, key_set = publish(directory, issuer, [key], localhost_callback_allowed=True, dev=dev)
     path = save_identity(identity, key, name=name, keystore=keystore)
     if screen.json_output:
@@ -82,7 +85,9 @@ def _self_published(
         screen.say("\n[green]✓[/] They are published already, and they are right. Try: [bold]aauth fetch URL -v[/]")
     else:
         screen.say(f"\nNot there yet: {safe(published.problems[0])}")
-        screen.say(f"When they are up, check them with [bold]aauth inspect {safe(issuer)}[/].")
+        screen.say(
+            "[bold]aauth publish[/] looks again, and with --for github-pages, s3 or nginx says how to get them there."
+        )
     if ps is None:
         screen.say("\nThis agent names no person server, so it cannot act for a person. Add one with --ps.")
     return Exit.OK
